@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from make_fashion_mnist_subset import IMAGES_PER_CLASS, encode_idx, make_subset
 from numpy.typing import NDArray
 
+from make_fashion_mnist_subset import IMAGES_PER_CLASS, encode_idx, make_subset
 from reference import data
 from reference.data import Split, load_split, load_subset, read_images, read_labels, to_images
 

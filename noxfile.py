@@ -1,0 +1,92 @@
+"""One session per intent. `nox` alone runs lint and tests; `nox -l` lists all.
+
+Versions of Python and of every dependency are read from pyproject.toml, nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["lint", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+PYTHON_VERSIONS = nox.project.python_versions(PYPROJECT)
+# The version whose wheels need no compiler and whose NumPy needs no aliases put back.
+MAIN_PYTHON = "3.11"
+CORES = str(len(os.sched_getaffinity(0)))
+CATALOGUE = ("python", "-m", "pytest", "--pyargs", "conformance")
+
+
+@nox.session(python=MAIN_PYTHON)
+def cpu(session: nox.Session) -> None:
+    """Run the catalogue on the CPU; arguments go to pytest: `nox -s cpu -- -k resnet50`."""
+    session.install("-e", ".[cpu]")
+    chosen = any(argument.startswith(("-n", "--numprocesses")) for argument in session.posargs)
+    workers = () if chosen else ("-n", CORES, "--dist", "loadgroup")
+    session.run(*CATALOGUE, *workers, *session.posargs)
+
+
+@nox.session(python=MAIN_PYTHON)
+def gpu(session: nox.Session) -> None:
+    """Install the GPU build with its CUDA libraries and ask whether a device can be used."""
+    session.install("-e", ".[gpu]")
+    session.run("python", "-m", "conformance", "doctor", "--ctx", "gpu", *session.posargs)
+
+
+@nox.session(python=PYTHON_VERSIONS)
+def tests(session: nox.Session) -> None:
+    """Test the project: all of it with coverage on one Python, a smoke test on the others."""
+    session.install("-e", ".[cpu]", *nox.project.dependency_groups(PYPROJECT, "test"))
+    if session.python != MAIN_PYTHON:
+        session.run("python", "-m", "pytest", "tests", "-m", "smoke", *session.posargs)
+        return
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", "tests", "-n", CORES, *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
+
+
+@nox.session(python=MAIN_PYTHON)
+def lint(session: nox.Session) -> None:
+    """Run every hook of .pre-commit-config.yaml on all files."""
+    session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("pre-commit", "run", "--all-files", "--show-diff-on-failure", *session.posargs)
+
+
+@nox.session(python=MAIN_PYTHON)
+def snapshots(session: nox.Session) -> None:
+    """Record the snapshots again and show what changed."""
+    session.install("-e", ".[cpu]")
+    # One process: entries of a file that several workers update can be lost.
+    session.run(*CATALOGUE, "--family", "structure", "--snapshot-update", *session.posargs)
+    session.run("git", "diff", "--stat", "--", "snapshots", external=True)
+
+
+@nox.session(python=MAIN_PYTHON, reuse_venv=False)
+def build(session: nox.Session) -> None:
+    """Build sdist and wheel, and use the installed wheel as a project that depends on it does."""
+    downstream = Path("examples/downstream").resolve()
+    shutil.rmtree("dist", ignore_errors=True)
+    session.install("build")
+    session.run("python", "-m", "build")
+    (wheel,) = Path("dist").glob("*.whl")
+    session.install(f"{wheel}[cpu]")
+    before = _installed_files(session)
+    # From an unrelated folder, so that nothing is found in the checkout.
+    with session.chdir(session.create_tmp()):
+        session.run("python", "-m", "pytest", str(downstream), *session.posargs)
+    changed = sorted(before.symmetric_difference(_installed_files(session)))
+    if changed:
+        session.error(f"a run changed site-packages: {', '.join(changed)}")
+
+
+def _installed_files(session: nox.Session) -> set[str]:
+    """Return the files in the session's site-packages, with sizes and without bytecode."""
+    site_packages = next(Path(session.virtualenv.location).glob("lib/python*/site-packages"))
+    files = (path for path in site_packages.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {f"{path.relative_to(site_packages)} ({path.stat().st_size} bytes)" for path in files}
