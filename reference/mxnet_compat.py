@@ -15,8 +15,7 @@ import warnings
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-EXTRAS = "gluon-conformance[cpu] or gluon-conformance[gpu]"
-"""The extras of this project that bring an MXNet."""
+REMEDY = "install gluon-conformance[cpu] or gluon-conformance[gpu], or your own build of MXNet 1.x"
 
 REMOVED_ALIASES = ("bool", "int", "float", "object", "complex", "str")
 """Names NumPy 1.24 removed and MXNet reads.
@@ -38,9 +37,7 @@ def import_mxnet() -> ModuleType:
             2.x, or if neither Python nor setuptools has ``distutils``.
     """
     if importlib.util.find_spec("mxnet") is None:
-        raise ImportError(
-            f"MXNet is not installed: install {EXTRAS}, or your own build of MXNet 1.x", name="mxnet"
-        )
+        raise ImportError(f"MXNet is not installed: {REMEDY}", name="mxnet")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _restore_numpy_aliases()
@@ -81,19 +78,16 @@ def _load_mxnet() -> ModuleType:
     try:
         return importlib.import_module("mxnet")
     except Exception as error:  # OSError where CUDA libraries are missing, whatever else a build pleases
-        reason = (str(error).splitlines() or [""])[0]
+        reason = (str(error).splitlines() or ["no message"])[0]
         raise ImportError(
             f"MXNet is installed but does not load: {type(error).__name__}: {reason}", name="mxnet"
         ) from error
 
 
 def _require_major_version_one(mxnet: ModuleType) -> None:
-    version = str(getattr(mxnet, "__version__", "of unknown version"))
+    version = str(getattr(mxnet, "__version__", "a module without a version"))
     if version.split(".")[0] != "1":
-        raise ImportError(
-            f"MXNet 1.x is needed, found {version}: install {EXTRAS}, or your own build of MXNet 1.x",
-            name="mxnet",
-        )
+        raise ImportError(f"MXNet 1.x is needed, found {version}: {REMEDY}", name="mxnet")
 
 
 mx: Any = import_mxnet()

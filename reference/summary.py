@@ -83,10 +83,13 @@ def summarize(net: ImageClassifier, input_shape: Shape) -> NetworkSummary:
 
 def _infer_shapes(net: ImageClassifier, input_shape: Shape) -> tuple[dict[str, Shape], dict[str, Shape]]:
     """Return the output shape of every node and the shape of every array, by name."""
-    graph = net(mx.sym.var("data", shape=input_shape))
-    internals = graph.get_internals()
+    internals = net(mx.sym.var("data")).get_internals()
+    # Weights that have their shape keep it: Gluon's symbol of a parameter may be older than the shape.
+    known = {
+        name: parameter.shape for name, parameter in net.collect_params().items() if all(parameter.shape)
+    }
     try:
-        array_shapes, output_shapes, statistic_shapes = internals.infer_shape()
+        array_shapes, output_shapes, statistic_shapes = internals.infer_shape(data=input_shape, **known)
     except mx.MXNetError as error:
         reason = str(error).splitlines()[-1]
         raise ValueError(f"input_shape={input_shape}: the network cannot take it: {reason}") from error

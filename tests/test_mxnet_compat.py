@@ -1,0 +1,153 @@
+"""What ``reference.mxnet_compat`` mends and how it refuses, each in a process with made-up modules."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FAKE_MXNET = "import types; __version__ = '1.9.1'; gluon = types.SimpleNamespace(HybridBlock=object)\n"
+FAKE_NUMPY = "__version__ = '1.26.4'\n"
+# The module alone, as a member of a package without the networks, which no made-up MXNet could build.
+LOAD_COMPAT = (
+    "import sys, types; package = sys.modules['reference'] = types.ModuleType('reference'); "
+    f"package.__path__ = [{str(ROOT / 'reference')!r}]; import reference.mxnet_compat"
+)
+REMEDY = "install gluon-conformance[cpu] or gluon-conformance[gpu], or your own build of MXNet 1.x"
+WITHOUT = "import sys; sys.modules.update(dict.fromkeys({}))\n"
+
+REFUSALS = {
+    "no_mxnet": (
+        {"sitecustomize": WITHOUT.format(["mxnet"])},
+        f"MXNet is not installed: {REMEDY}",
+    ),
+    "mxnet_2": (
+        {"mxnet": "__version__ = '2.0.0b1'", "numpy": FAKE_NUMPY},
+        f"MXNet 1.x is needed, found 2.0.0b1: {REMEDY}",
+    ),
+    "mxnet_of_another_kind": (
+        {"mxnet": "", "numpy": FAKE_NUMPY},
+        f"MXNet 1.x is needed, found a module without a version: {REMEDY}",
+    ),
+    "mxnet_without_its_libraries": (
+        {"mxnet": r"raise OSError('libcudart.so.11.0: cannot open\nmore')", "numpy": FAKE_NUMPY},
+        "MXNet is installed but does not load: OSError: libcudart.so.11.0: cannot open",
+    ),
+    "mxnet_that_fails_without_a_word": (
+        {"mxnet": "raise AssertionError", "numpy": FAKE_NUMPY},
+        "MXNet is installed but does not load: AssertionError: no message",
+    ),
+    "numpy_2": (
+        {"mxnet": FAKE_MXNET, "numpy": "__version__ = '2.1.0'"},
+        "MXNet needs NumPy >=1.23,<2, found 2.1.0",
+    ),
+    "no_numpy": (
+        {"mxnet": FAKE_MXNET, "sitecustomize": WITHOUT.format(["numpy"])},
+        "MXNet needs NumPy >=1.23,<2, which is not installed",
+    ),
+    "no_distutils": (
+        {
+            "mxnet": FAKE_MXNET,
+            "numpy": FAKE_NUMPY,
+            "sitecustomize": WITHOUT.format(["distutils", "setuptools"]),
+        },
+        "MXNet needs distutils, which Python 3.12 removed: install setuptools, which brings it",
+    ),
+}
+
+
+def run_python(folder: Path, modules: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with ``modules`` (name -> source) in the place of the installed ones."""
+    for name, source in modules.items():
+        (folder / f"{name}.py").write_text(source)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment, cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_import_refuses_in_one_line(case: str, tmp_path: Path) -> None:
+    """What is missing or too new is said by an ImportError of one line."""
+    modules, expected = REFUSALS[case]
+
+    result = run_python(tmp_path, modules, "-c", LOAD_COMPAT)
+
+    assert f"ImportError: {expected}" == result.stderr.splitlines()[-1]
+    assert 1 == result.returncode
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_command_refuses_without_a_traceback(case: str, tmp_path: Path) -> None:
+    """A command line shows that one line alone and fails."""
+    modules, expected = REFUSALS[case]
+
+    result = run_python(tmp_path, modules, "-m", "reference", "list")
+
+    assert (f"{expected}\n", "", 1) == (result.stderr, result.stdout, result.returncode)
+
+
+def test_package_import_refuses_with_an_import_error(tmp_path: Path) -> None:
+    """A program that imports the package can catch the ImportError."""
+    modules, expected = REFUSALS["no_mxnet"]
+    program = "try:\n    import reference\nexcept ImportError as error:\n    print(error)"
+
+    result = run_python(tmp_path, modules, "-c", program)
+
+    assert (f"{expected}\n", 0) == (result.stdout, result.returncode)
+
+
+def test_removed_aliases_are_put_back(tmp_path: Path) -> None:
+    """MXNet finds the six names that NumPy 1.24 removed, as Python's own types."""
+    aliases = "bool, int, float, object, complex, str"
+    mxnet = f"{FAKE_MXNET}from numpy import {aliases}\nimport builtins\nassert builtins.str is str"
+
+    result = run_python(tmp_path, {"mxnet": mxnet, "numpy": FAKE_NUMPY}, "-c", LOAD_COMPAT)
+
+    assert ("", 0) == (result.stderr, result.returncode)
+
+
+def test_existing_aliases_are_kept(tmp_path: Path) -> None:
+    """A name that NumPy still has is left as it is."""
+    numpy = f"{FAKE_NUMPY}object = 'its own'"
+    program = f"{LOAD_COMPAT}; import numpy; print(numpy.object)"
+
+    result = run_python(tmp_path, {"mxnet": FAKE_MXNET, "numpy": numpy}, "-c", program)
+
+    assert ("its own\n", "", 0) == (result.stdout, result.stderr, result.returncode)
+
+
+def test_distutils_comes_from_setuptools(tmp_path: Path) -> None:
+    """Where Python has no distutils, importing setuptools provides it."""
+    hidden = (
+        "import sys\n"
+        "class Hide:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'distutils': raise ModuleNotFoundError(name)\n"
+    )
+    setuptools = "import sys, types; sys.modules['distutils'] = types.ModuleType('distutils')"
+    modules = {
+        "mxnet": f"{FAKE_MXNET}import distutils",
+        "numpy": FAKE_NUMPY,
+        "setuptools": setuptools,
+        "sitecustomize": f"{hidden}import importlib.util as u; find = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name == 'distutils' else find(name, *rest)\n"
+        "sys.meta_path.insert(0, Hide())",
+    }
+
+    result = run_python(tmp_path, modules, "-c", LOAD_COMPAT)
+
+    assert ("", 0) == (result.stderr, result.returncode)
+
+
+def test_import_survives_warnings_as_errors(tmp_path: Path) -> None:
+    """The installed MXNet imports and computes where every warning is an error."""
+    program = "from reference.mxnet_compat import mx; print(mx.nd.ones((2, 3)).sum().asscalar())"
+
+    result = run_python(tmp_path, {}, "-W", "error", "-c", program)
+
+    assert ("6.0\n", "", 0) == (result.stdout, result.stderr, result.returncode)
