@@ -65,10 +65,13 @@ def try_gpu(index: int = 0) -> Any:
     """
     if isinstance(index, bool) or not isinstance(index, Integral) or index < 0:
         raise ValueError(f"index={index!r}: allowed is an integer of at least 0")
-    ctx = mx.gpu(int(index))
     try:
-        # A build without code for this GPU finds it and fails only when it computes, so compute.
-        (mx.nd.zeros((1,), ctx=ctx) + 1).wait_to_read()
+        # Counted first: MXNet may end the process where it is told to use a GPU that is not there.
+        if index < mx.context.num_gpus():
+            ctx = mx.gpu(int(index))
+            # A build without code for this GPU finds it and fails only when it computes, so compute.
+            (mx.nd.zeros((1,), ctx=ctx) + 1).wait_to_read()
+            return ctx
     except mx.MXNetError:
-        return mx.cpu()
-    return ctx
+        pass
+    return mx.cpu()

@@ -5,18 +5,18 @@ https://arxiv.org/abs/1512.03385
 
 At 224x224:
 
-    ==================  ========  =========  =========  ===============
-    layers              resnet50  resnet101  resnet152  output
-    ==================  ========  =========  =========  ===============
-    conv 7x7 /2         1         1          1          64 x 112 x 112
-    max pool 3 /2       1         1          1          64 x 56 x 56
-    stage of blocks     3         3          3          256 x 56 x 56
-    stage of blocks /2  4         4          8          512 x 28 x 28
-    stage of blocks /2  6         23         36         1024 x 14 x 14
-    stage of blocks /2  3         3          3          2048 x 7 x 7
-    global average pool 1         1          1          2048 x 1 x 1
-    dense               1         1          1          classes
-    ==================  ========  =========  =========  ===============
+    ===================  ========  =========  =========  ===============
+    layers               resnet50  resnet101  resnet152  output
+    ===================  ========  =========  =========  ===============
+    conv 7x7 /2          1         1          1          64 x 112 x 112
+    max pool 3 /2        1         1          1          64 x 56 x 56
+    stage of blocks      3         3          3          256 x 56 x 56
+    stage of blocks /2   4         4          8          512 x 28 x 28
+    stage of blocks /2   6         23         36         1024 x 14 x 14
+    stage of blocks /2   3         3          3          2048 x 7 x 7
+    global average pool  1         1          1          2048 x 1 x 1
+    dense                1         1          1          classes
+    ===================  ========  =========  =========  ===============
 
 A stage's stride is on its first 1x1 convolution, as its authors have it; torchvision has it on the 3x3 one.
 

@@ -6,7 +6,9 @@ What a block computes without a layer, such as the sum with a shortcut, has no e
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from math import prod
 from typing import Any
 
@@ -89,7 +91,9 @@ def _infer_shapes(net: ImageClassifier, input_shape: Shape) -> tuple[dict[str, S
         name: parameter.shape for name, parameter in net.collect_params().items() if all(parameter.shape)
     }
     try:
-        array_shapes, output_shapes, statistic_shapes = internals.infer_shape(data=input_shape, **known)
+        # Where it fails, MXNet prints the shape of every array.
+        with redirect_stdout(StringIO()):
+            array_shapes, output_shapes, statistic_shapes = internals.infer_shape(data=input_shape, **known)
     except mx.MXNetError as error:
         reason = str(error).splitlines()[-1]
         raise ValueError(f"input_shape={input_shape}: the network cannot take it: {reason}") from error

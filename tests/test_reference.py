@@ -190,13 +190,14 @@ def test_sizes_with_equal_features_share_weights(name: str) -> None:
     assert at_224 != at_256
 
 
-def test_summarize_refuses_a_size_that_does_not_fit_the_weights() -> None:
-    """A network with weights for one image size is not summarized at another."""
+def test_summarize_refuses_a_size_that_does_not_fit_the_weights(capfd: pytest.CaptureFixture[str]) -> None:
+    """A network with weights for one image size is not summarized at another, and nothing is printed."""
     net = initialized("vgg")
     net(images(8))
 
     with pytest.raises(ValueError, match=r"input_shape=\(1, 3, 16, 16\): the network cannot take it: "):
         summarize(net, (1, 3, 16, 16))
+    assert ("", "") == capfd.readouterr()
 
 
 def test_prefix_and_params_share_weights() -> None:

@@ -153,6 +153,19 @@ def test_try_gpu_falls_back_to_the_cpu() -> None:
 
 def test_try_gpu_returns_a_device_that_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A device that computes is returned as it is."""
+    monkeypatch.setattr(mx.context, "num_gpus", lambda: 4)
     monkeypatch.setattr(mx, "gpu", mx.cpu)
 
     assert mx.cpu(3) == try_gpu(3)
+
+
+def test_try_gpu_passes_over_a_device_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that is there but cannot compute is replaced by the CPU."""
+
+    def fail(index: int) -> Any:
+        raise mx.MXNetError("no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(mx.context, "num_gpus", lambda: 4)
+    monkeypatch.setattr(mx, "gpu", fail)
+
+    assert mx.cpu() == try_gpu(3)
