@@ -80,13 +80,13 @@ def build(session: nox.Session) -> None:
     # From an unrelated folder, so that nothing is found in the checkout.
     with session.chdir(session.create_tmp()):
         session.run("python", "-m", "pytest", str(downstream), *session.posargs)
-    changed = sorted(before.symmetric_difference(_installed_files(session)))
+    changed = {name for name, _ in before ^ _installed_files(session)}
     if changed:
-        session.error(f"a run changed site-packages: {', '.join(changed)}")
+        session.error(f"a run changed site-packages: {', '.join(sorted(changed))}")
 
 
-def _installed_files(session: nox.Session) -> set[str]:
-    """Return the files in the session's site-packages, with sizes and without bytecode."""
+def _installed_files(session: nox.Session) -> set[tuple[str, int]]:
+    """Return the files in the session's site-packages but bytecode, with the nanosecond of their last change."""
     site_packages = next(Path(session.virtualenv.location).glob("lib/python*/site-packages"))
     files = (path for path in site_packages.rglob("*") if path.is_file() and path.suffix != ".pyc")
-    return {f"{path.relative_to(site_packages)} ({path.stat().st_size} bytes)" for path in files}
+    return {(str(path.relative_to(site_packages)), path.stat().st_mtime_ns) for path in files}
