@@ -1,0 +1,81 @@
+"""What a check is: one property, one function, with an id, a title, a remedy and a source."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from conformance.subject import Kind, Subject
+
+EVERY: frozenset[Kind] = frozenset({"reference", "claim", "own"})
+NETWORKS: frozenset[Kind] = frozenset({"reference", "claim"})
+CLAIMS: frozenset[Kind] = frozenset({"claim"})
+
+
+class NotApplicable(Exception):
+    """The check does not apply to this subject, device or build; the text is the reason."""
+
+
+class NotExecuted(Exception):
+    """The check could not be tried, as something it needs has crashed or hung before."""
+
+
+class Vacuous(AssertionError):
+    """The check did not do what its name says, so it proved nothing."""
+
+
+def always(subject: Subject) -> str:
+    """Apply to every subject."""
+    return ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A property that a subject must have.
+
+    Attributes:
+        function: ``check_<property>(bench)`` or ``check_<property>(bench, variant)``; raises AssertionError.
+        source: URL or section that states the property.
+        variants: The variants of execution it is run in, or none.
+        kinds: The kinds of subject it is run on.
+        unless: Gives the reason why it does not apply to a subject, or an empty text.
+    """
+
+    function: Callable[..., Any]
+    source: str
+    variants: tuple[str, ...] = ()
+    kinds: frozenset[Kind] = EVERY
+    unless: Callable[[Subject], str] = always
+
+    @property
+    def family(self) -> str:
+        """The file it stands in."""
+        return self.function.__module__.rpartition(".")[2]
+
+    @property
+    def id(self) -> str:
+        """``family.property``."""
+        return f"{self.family}.{self.function.__name__.removeprefix('check_')}"
+
+    @property
+    def title(self) -> str:
+        """What holds: the first line of the docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    @property
+    def remedy(self) -> str:
+        """Why it matters and what to do when it fails: the rest of the docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[2].strip()
+
+
+def refuse(problems: Iterable[str]) -> None:
+    """Fail with all problems of a check at once.
+
+    Raises:
+        AssertionError: If there is any problem.
+    """
+    lines = list(problems)
+    if lines:
+        raise AssertionError("\n".join(lines))

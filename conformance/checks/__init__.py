@@ -1,0 +1,10 @@
+"""The families of checks, one a file.
+
+- structure: what the network is, operator by operator.
+- parameters: how many there are, and how much work they are.
+- execution: every variant of execution computes the same.
+- claim: a claim computes what the reference computes, with the same weights.
+- behaviour: gradients, running statistics, dropout, batches, seeds.
+- files: parameters and exported networks survive the disk; damaged files are refused.
+- convergence: the network learns real images, and does not learn what cannot be learned.
+"""

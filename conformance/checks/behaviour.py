@@ -1,0 +1,227 @@
+"""What a right network does beyond its numbers: gradients, running statistics, dropout, batches, seeds."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from conformance.check import NETWORKS, Check, NotApplicable, Vacuous, refuse
+from conformance.graph import Graph, Node
+from conformance.comparison import compare, largest_difference
+from conformance.tolerances import BATCH_INDEPENDENCE, CANCELLED_BIAS, DROPOUT_SIGMAS, RUNNING_STATISTICS
+
+if TYPE_CHECKING:
+    from conformance.workbench import Workbench
+
+BATCHNORM = "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/gluon/nn/index.html#mxnet.gluon.nn.BatchNorm"
+DROPOUT = "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/gluon/nn/index.html#mxnet.gluon.nn.Dropout"
+AUTOGRAD = "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/autograd/index.html"
+#: A constant added to a channel passes these unchanged, so a BatchNorm behind them takes it out again.
+TRANSPARENT = frozenset({"Concat", "add"})
+
+
+def _passes_constants(node: Node) -> bool:
+    pad = node.attributes.get("pad") or (0,)
+    padded = any(pad) and node.attributes.get("pool_type") != "max"
+    return node.operator in TRANSPARENT or (node.operator == "Pooling" and not padded)
+
+
+def _normalized_away(graph: Graph, node: Node) -> bool:
+    """Whether every path from a node's output meets a BatchNorm before anything that a constant changes."""
+    users = graph.consumers(node.position)
+    return bool(users) and all(
+        (user.operator == "BatchNorm" and not user.attributes.get("use_global_stats"))
+        or (_passes_constants(user) and _normalized_away_after(graph, user)) for user in users)
+
+
+def _normalized_away_after(graph: Graph, node: Node) -> bool:
+    return node.position != graph.head and _normalized_away(graph, node)
+
+
+def cancelled_biases(graph: Graph) -> dict[str, str]:
+    """Biases whose true gradient is zero as a BatchNorm cancels them -> the weight beside them."""
+    return {
+        node.parameters[1]: node.parameters[0]
+        for node in graph.nodes
+        if node.operator in ("Convolution", "FullyConnected") and len(node.parameters) == 2
+        and _normalized_away(graph, node)
+    }
+
+
+def check_gradients_reach_every_parameter(bench: Workbench) -> None:
+    """Every parameter gets a finite gradient that is not zero.
+
+    A bias that a BatchNorm cancels is the exception: its true gradient is zero, and what is computed must be
+    rounding noise, small beside its layer's weight gradient. A zero gradient elsewhere means that the
+    parameter is unused, frozen or cut off (``BlockGrad``, a dead branch); an infinite one, a wrong scale.
+    """
+    cancelled = cancelled_biases(bench.graph)
+    gradients = {name.removeprefix("step 1: gradient of "): summary
+                 for name, summary in bench.trained.summaries.items() if name.startswith("step 1: gradient of ")}
+    if not gradients:
+        raise Vacuous("the network has no gradient")
+    problems = []
+    for name, gradient in gradients.items():
+        noise = CANCELLED_BIAS.bound * gradients[cancelled[name]].largest if name in cancelled else None
+        if not gradient.finite:
+            problems.append(f"gradient of {name}: not finite")
+        elif noise is None and gradient.largest == 0:
+            problems.append(f"gradient of {name}: expected not zero, actual 0 everywhere")
+        elif noise is not None and gradient.largest > noise:
+            problems.append(f"gradient of {name}: a BatchNorm cancels this bias; expected at most {noise:.3g} "
+                            f"({CANCELLED_BIAS.provenance}), actual {gradient.largest:.3g}")
+    problems += [f"{name}: no gradient (grad_req is {p.settings['grad_req']!r}, {p.slot})"
+                 for name, p in bench.graph.parameters.items()
+                 if name not in gradients and not p.slot.startswith("moving_")]
+    input_gradient = bench.trained.summaries["step 1: input gradient"]
+    if input_gradient.largest == 0 or not input_gradient.finite:
+        problems.append(f"input gradient: expected finite and not zero, largest {input_gradient.largest}")
+    refuse(problems)
+
+
+def check_parameters_move(bench: Workbench) -> None:
+    """Every parameter moves in a training step, and running statistics with it.
+
+    One that stays although its gradient is not zero is not given to the trainer, or its lr_mult is 0.
+    """
+    cancelled = cancelled_biases(bench.graph)
+    before, after = bench.initial, bench.trained.summaries
+    moved = {name: after[f"step 1: {name}"] != summary for name, summary in before.items()}
+    if not moved:
+        raise Vacuous("the network has no parameter")
+    refuse(f"{name}: unchanged after a training step" for name, changed in moved.items()
+           if not changed and name not in cancelled)
+
+
+def check_running_statistics(bench: Workbench) -> None:
+    """Running statistics move by ``momentum * old + (1 - momentum) * batch``, in backward only.
+
+    The batch's mean and biased variance, in NumPy float64, of what enters each BatchNorm. MXNet writes them
+    when backward runs in train mode: not in predict mode, not by a recorded forward alone, and twice for two
+    backwards. The first BatchNorm named is the first whose statistics are wrong.
+    """
+    norms = [node for node in bench.graph.nodes if node.operator == "BatchNorm"]
+    if not norms:
+        raise NotApplicable("the network has no BatchNorm")
+    problems = [f"running statistics of {name} moved {when}" for when, name in bench.unexpected_updates()]
+    once, twice = bench.statistics_after(backwards=1), bench.statistics_after(backwards=2)
+    shape = bench.shape(2, train=True)
+    read = sorted({node.inputs[0][0] for node in norms} - {-1})
+    inputs = {node.position: array for node, array in bench.node_outputs(shape, train=True, only=read)}
+    inputs[-1] = bench.images(shape).asnumpy()
+    for node in norms:
+        entered = inputs[node.inputs[0][0]].astype(np.float64)
+        problems += _wrong_updates(bench, node, entered, (once, twice))
+    refuse(problems[:8])
+
+
+def _wrong_updates(bench: Workbench, node: Node, entered: np.ndarray, after: tuple[dict, dict]) -> list[str]:  # type: ignore[type-arg]
+    """Compare one BatchNorm's statistics after one and two backwards with the rule."""
+    axes = tuple(axis for axis in range(entered.ndim) if axis != node.attributes["axis"] % entered.ndim)
+    momentum = node.attributes["momentum"]
+    frozen = bool(node.attributes.get("use_global_stats"))
+    problems: list[str] = []
+    for name, batch in zip(node.parameters[2:], (entered.mean(axes), entered.var(axes)), strict=True):
+        value = bench.values[name].astype(np.float64)
+        for count, actual in enumerate(after, 1):
+            value = value if frozen else momentum * value + (1 - momentum) * batch
+            problems += compare(f"{node}: {name} after {count} backward", value, actual[name].astype(np.float64),
+                                RUNNING_STATISTICS.bound, RUNNING_STATISTICS.provenance)
+    return problems
+
+
+def check_dropout(bench: Workbench) -> None:
+    """Dropout drops the stated fraction and scales the rest in train mode, and does nothing in predict mode.
+
+    The fraction is bounded statistically, the scale exactly. A dropout that is active in predict mode gives
+    predictions that change from run to run.
+    """
+    nodes = [node for node in bench.graph.nodes if node.operator == "Dropout"]
+    if not nodes:
+        raise NotApplicable("the network has no Dropout")
+    positions = sorted({position for node in nodes for position in (node.inputs[0][0], node.position)} - {-1})
+    problems: list[str] = []
+    for train in (True, False):
+        shape = bench.shape(2, train=True)
+        outputs = {node.position: array for node, array in bench.node_outputs(shape, train=train, only=positions)}
+        outputs[-1] = bench.images(shape).asnumpy()
+        for node in nodes:
+            entered, left = outputs[node.inputs[0][0]], outputs[node.position]
+            if not train and not np.array_equal(entered, left):
+                problems.append(f"{node}: changes values in predict mode")
+            if train:
+                problems += _wrong_fraction(node, entered, left)
+    refuse(problems)
+
+
+def _wrong_fraction(node: Node, entered: np.ndarray, left: np.ndarray) -> list[str]:  # type: ignore[type-arg]
+    """Say how a dropout in train mode departs from its rate."""
+    rate = node.attributes["p"]
+    alive = entered != 0
+    trials, dropped = int(alive.sum()), int((left[alive] == 0).sum())
+    if trials < 100:
+        raise Vacuous(f"{node}: only {trials} values enter it that are not zero")
+    if node.attributes.get("axes"):
+        return [] if 0 < dropped < trials else [f"{node}: dropped {dropped} of {trials}"]
+    allowed = DROPOUT_SIGMAS.bound * math.sqrt(rate * (1 - rate) / trials)
+    problems = []
+    if abs(dropped / trials - rate) > allowed:
+        problems.append(f"{node}: expected a dropped fraction of {rate:g}, actual {dropped / trials:.4f} of {trials}, "
+                        f"allowed {allowed:.4f} ({DROPOUT_SIGMAS.provenance})")
+    kept = alive & (left != 0)
+    problems += compare(f"{node}: kept values", (entered[kept] / np.float32(1 - rate)), left[kept], 1e-6,
+                        "one float32 division, 2**-23 relative")
+    return problems
+
+
+def check_batch_independence(bench: Workbench) -> None:
+    """A sample's prediction does not depend on the other samples of its batch.
+
+    When it does, something normalizes, pools or indexes across the batch axis in predict mode, such as a
+    BatchNorm that uses the batch's statistics.
+    """
+    together, alone = bench.together_and_alone()
+    if largest_difference(together[0], together[1])[0] == 0:
+        raise Vacuous("different samples give the same logits")
+    refuse(line for sample, logits in enumerate(alone) for line in compare(
+        f"logits of sample {sample} alone", logits, together[sample], BATCH_INDEPENDENCE.bound,
+        BATCH_INDEPENDENCE.provenance))
+
+
+def check_classes_and_channels(bench: Workbench) -> None:
+    """``classes`` sets the number of logits, and any number of image channels is accepted.
+
+    Shown by shape inference with 7 classes and with 1 and 5 channels: nothing else may change.
+    """
+    problems = []
+    for classes, channels in ((7, 3), (10, 1), (10, 5)):
+        shape, first = bench.output_shape(classes, channels)
+        if shape != (2, classes):
+            problems.append(f"classes={classes}: expected logits of shape (2, {classes}), actual {shape}")
+        if first != channels:
+            problems.append(f"{channels} channels: the first convolution reads {first}")
+    refuse(problems)
+
+
+def check_reproducible(bench: Workbench) -> None:
+    """The same seed gives the same forward pass in train mode, bit for bit, dropout included.
+
+    A result that changes between two runs of a fresh network comes from unseeded randomness, uninitialized
+    memory or state kept outside the block. Gradients and parameters are repeated by execution.train_mode.
+    """
+    again = bench.seeded_forward().summaries
+    refuse(f"{name}: differs between two runs with the same seed"
+           for name, summary in again.items() if summary != bench.trained.summaries[name])
+
+
+CHECKS = (
+    Check(check_gradients_reach_every_parameter, AUTOGRAD),
+    Check(check_parameters_move, AUTOGRAD),
+    Check(check_running_statistics, BATCHNORM),
+    Check(check_dropout, DROPOUT),
+    Check(check_batch_independence, BATCHNORM),
+    Check(check_classes_and_channels, "design contract: make_net(classes=N), deferred initialization", kinds=NETWORKS),
+    Check(check_reproducible, "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/mxnet/random/index.html"),
+)

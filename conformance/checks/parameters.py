@@ -1,0 +1,78 @@
+"""How many parameters there are and how much work they are, against published numbers and closed formulas."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from conformance.check import NETWORKS, Check, refuse
+from conformance.graph import Graph
+from conformance.specification import Count, count
+
+if TYPE_CHECKING:
+    from conformance.workbench import Workbench
+
+SOURCE = "conformance/specification.py (each network's paper, and torchvision's published counts)"
+
+
+def measure(graph: Graph) -> Count:
+    """Count a graph's parameters, arrays and the multiply-adds of its convolutions and dense layers."""
+    sizes = {name: math.prod(p.shape) for name, p in graph.parameters.items()}
+    fixed = sum(size for name, size in sizes.items() if graph.parameters[name].settings["grad_req"] == "null")
+    work = 0
+    for node in graph.nodes:
+        if node.operator in ("Convolution", "FullyConnected"):
+            positions = math.prod(node.shape[2:]) if node.operator == "Convolution" else 1
+            work += sizes[node.parameters[0]] * positions
+    return Count(sum(sizes.values()), sum(sizes.values()) - fixed, len(sizes), work)
+
+
+def check_counts(bench: Workbench) -> None:
+    """Total, trainable and array counts equal the specification and its closed formula.
+
+    A count that is off names no layer: structure.graph or structure.snapshot does. A trainable count that is
+    too small means that a parameter is frozen.
+    """
+    spec, actual, formula = bench.subject.specification, measure(bench.graph), count(bench.architecture)
+    problems = [
+        f"{key}: expected {getattr(expected, key):,} ({source}), actual {getattr(actual, key):,}"
+        for key in ("total", "trainable", "arrays")
+        for source, expected in (("specification", spec), ("closed formula", formula))
+        if getattr(expected, key) != getattr(actual, key)
+    ]
+    refuse(problems)
+
+
+def check_multiply_adds(bench: Workbench) -> None:
+    """Multiply-adds of one 3x224x224 image equal the specification and its closed formula.
+
+    They depend on every kernel, stride and padding before each layer, and tell a network that has the right
+    weights at the wrong resolution.
+    """
+    actual = measure(bench.graph).multiply_adds
+    expected = {"specification": bench.subject.specification.multiply_adds,
+                "closed formula": count(bench.architecture).multiply_adds}
+    refuse(f"multiply-adds: expected {value:,} ({source}), actual {actual:,}"
+           for source, value in expected.items() if value != actual)
+
+
+def check_published_counts(bench: Workbench) -> None:
+    """Without convolution biases, the trainable count is the published one.
+
+    The 12 networks differ from torchvision's counts by exactly the biases of their convolutions (ResNet,
+    DenseNet) or not at all (AlexNet, VGG).
+    """
+    spec, graph = bench.subject.specification, bench.graph
+    biased = spec.family in ("alexnet", "vgg")
+    biases = 0 if biased else sum(
+        math.prod(graph.parameters[name].shape)
+        for node in graph.nodes if node.operator == "Convolution" for name in node.parameters[1:])
+    found = {"less its convolution biases": measure(graph).trainable - biases}
+    if not biased and bench.subject.kind == "reference":
+        found["built with conv_bias=False"] = measure(bench.graph_of(conv_bias=False)).trainable
+    refuse(f"{how}: expected {spec.published:,} parameters, actual {value:,}"
+           for how, value in found.items() if value != spec.published)
+
+
+CHECKS = tuple(Check(function, SOURCE, kinds=NETWORKS)
+               for function in (check_counts, check_multiply_adds, check_published_counts))

@@ -1,0 +1,48 @@
+"""How two tensors are compared, and how their difference is put into words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+def largest_difference(expected: Array, actual: Array) -> tuple[float, tuple[int, ...]]:
+    """Largest absolute difference of two arrays of one shape, and its index (NaN counts as infinite)."""
+    with np.errstate(invalid="ignore"):
+        gap = np.abs(expected.astype(np.float64) - actual.astype(np.float64))
+    gap = np.where(np.isnan(gap) & ~(np.isnan(expected) & np.isnan(actual)), np.inf, np.nan_to_num(gap, posinf=np.inf))
+    if not gap.size:
+        return 0.0, ()
+    index = np.unravel_index(int(np.argmax(gap)), gap.shape)
+    return float(gap[index]), tuple(int(i) for i in index)
+
+
+def compare(name: str, expected: Array, actual: Array, bound: float = 0.0, provenance: str = "") -> Iterator[str]:
+    """Describe how two tensors differ beyond ``bound`` times the expected tensor's largest magnitude.
+
+    Args:
+        name: What the tensor is.
+        expected: The right values.
+        actual: The values under test.
+        bound: Relative to the tensor's own size; 0 means bit for bit.
+        provenance: Where the bound comes from.
+
+    Yields:
+        Nothing, or one line with expected, actual, the largest difference, its index and the tolerance.
+    """
+    if expected.shape != actual.shape:
+        yield f"{name}: expected shape {expected.shape}, actual {actual.shape}"
+        return
+    gap, index = largest_difference(expected, actual)
+    allowed = bound * float(np.max(np.abs(expected), initial=0))
+    identical = np.array_equal(expected.view(f"u{expected.itemsize}"), actual.view(f"u{actual.itemsize}")) \
+        if expected.dtype == actual.dtype and expected.ndim else False
+    if identical or (bound and gap <= allowed):
+        return
+    tolerance = f"allowed {allowed:.3g} ({provenance})" if bound else "allowed 0 (bit for bit)"
+    yield (f"{name}: expected {expected[index]:.9g}, actual {actual[index]:.9g} at {index}; "
+           f"largest difference {gap:.3g}, {tolerance}")

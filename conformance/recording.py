@@ -1,0 +1,80 @@
+"""Recordings: what a network computed, kept as digests and small summaries instead of tensors."""
+
+from __future__ import annotations
+
+import contextlib
+import zlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from conformance.comparison import Array
+from reference.mxnet_compat import mx
+
+
+
+class _Shared:
+    """Lets NumPy read an MXNet array in place, through DLPack."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    def __dlpack__(self, stream: Any = None) -> Any:
+        return self.array.to_dlpack_for_read()
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
+
+def read(array: Any) -> Array:
+    """An MXNet array as NumPy: in place where its memory is the CPU's, a copy otherwise."""
+    if array.ctx.device_type == "cpu" and array.shape:
+        array.wait_to_read()
+        with contextlib.suppress(mx.MXNetError):  # memory in oneDNN's own layout cannot be shared
+            return np.from_dlpack(_Shared(array))
+    return np.asarray(array.asnumpy())
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A tensor's checksum (CRC-32 of its bytes), largest magnitude, and whether it is finite and constant."""
+
+    shape: tuple[int, ...]
+    checksum: int
+    largest: float
+    finite: bool
+
+    @classmethod
+    def of(cls, array: Array) -> Summary:
+        """Summarize an array."""
+        low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
+        finite = bool(np.isfinite(low) and np.isfinite(high))
+        return cls(array.shape, zlib.crc32(np.ascontiguousarray(array).data), max(abs(low), abs(high)), finite)
+
+
+@dataclass
+class Recording:
+    """Tensors in the order they were computed, as summaries; those named in ``keep`` also whole.
+
+    With ``expected``, each tensor is compared with the summary of the same name there, bit for bit.
+    """
+
+    expected: Recording | None = None
+    keep: frozenset[str] = frozenset()
+    summaries: dict[str, Summary] = field(default_factory=dict)
+    tensors: dict[str, Array] = field(default_factory=dict)
+
+    def note(self, name: str, array: Any) -> None:
+        """Add one tensor (NumPy or MXNet)."""
+        values = array if isinstance(array, np.ndarray) else read(array)
+        self.summaries[name] = Summary.of(values)
+        if name in self.keep:
+            self.tensors[name] = values.copy()
+
+    def different(self) -> list[str]:
+        """Names whose bits differ from ``expected``, or that only one of the two has, in order."""
+        if self.expected is None:
+            return []
+        names = dict.fromkeys([*self.expected.summaries, *self.summaries])
+        return [name for name in names if self.expected.summaries.get(name) != self.summaries.get(name)]

@@ -1,0 +1,138 @@
+"""A request: what the command line asks for, read, checked and turned into cases."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance.catalogue import FAMILIES, cases, parameter
+from conformance.subject import RequestError, Subject, parse_subjects
+from conformance.worker import POOL, PREPARE, Settings
+
+#: Switches that change numbers or code paths; shown in the header wherever they are set.
+SWITCHES = ("MXNET_", "MKLDNN_", "DNNL_", "OMP_", "NVIDIA_TF32_OVERRIDE", "CUDA_VISIBLE_DEVICES", "CUBLAS_", "OPENBLAS_")
+DESCRIBE = (
+    "import sys, json; sys.path[:] = json.loads(sys.argv[1])\n"
+    "from conformance.describe import describe\n"
+    "print(json.dumps(describe()))"
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add the catalogue's options to pytest's parser."""
+    group = parser.getgroup("conformance", "conformance of MXNet Gluon networks")
+    group.addoption("--subject", action="append", default=[], dest="conformance_subjects",
+                    metavar="NAME[=MODULE:ATTRIBUTE]",
+                    help="what to test: a reference network, a claim to be one, or (with --input-shape) your own block; "
+                         "repeatable; default: the 12 reference networks")
+    group.addoption("--input-shape", dest="conformance_input_shape", metavar="C,H,W",
+                    help="shape of one input of your own block")
+    group.addoption("--weights", dest="conformance_weights", metavar="FILE.params",
+                    help="trained weights of the subject, used by the numeric checks")
+    group.addoption("--family", dest="conformance_families", default="", metavar="A,B",
+                    help=f"families to run: {', '.join(FAMILIES)}")
+    group.addoption("--ctx", dest="conformance_ctx", default="cpu", choices=("cpu", "gpu"), help="the device")
+    group.addoption("--snapshot-dir", dest="conformance_snapshot_dir", default="snapshots", metavar="DIR",
+                    help="where snapshots of your own blocks are (default: ./snapshots)")
+    group.addoption("--time-limit", dest="conformance_time_limit", type=float, default=Settings.time_limit,
+                    metavar="SECONDS", help="seconds one check may take before it counts as hung (default: %(default)s)")
+
+
+@dataclass(frozen=True)
+class Request:
+    """Subjects and families of one pytest run."""
+
+    subjects: tuple[Subject, ...]
+    families: tuple[str, ...]
+    config: pytest.Config
+
+    @classmethod
+    def from_options(cls, config: pytest.Config) -> Request:
+        """Read pytest's options.
+
+        Raises:
+            pytest.UsageError: In one line, for anything wrong (exit code 4).
+        """
+        option = config.option
+        try:
+            subjects = parse_subjects(option.conformance_subjects, option.conformance_input_shape,
+                                      option.conformance_weights)
+            request = cls(subjects, tuple(filter(None, option.conformance_families.split(","))), config)
+            next(cases(subjects, request.families), None)
+        except RequestError as error:
+            raise pytest.UsageError(str(error)) from None
+        if option.conformance_time_limit <= 0:
+            raise pytest.UsageError(f"--time-limit {option.conformance_time_limit:g}: allowed are positive seconds")
+        if getattr(option, "update_snapshots", False) and (getattr(option, "numprocesses", None) or 0) > 1:
+            raise pytest.UsageError("--snapshot-update needs one process: leave -n out, or snapshots can be lost")
+        POOL.settings = Settings(option.conformance_ctx, option.conformance_time_limit,
+                                 snapshot_dir=Path(option.conformance_snapshot_dir).absolute())
+        return request
+
+    def header(self) -> list[str]:
+        """Lines about the suite, MXNet, Python and every numeric switch set in the environment."""
+        switches = [f"{key}={value}" for key, value in sorted(os.environ.items()) if key.startswith(SWITCHES)]
+        lines = [f"conformance {version('gluon-conformance')}: {len(self.subjects)} subject(s), "
+                 f"ctx {POOL.settings.ctx}, Python {platform.python_version()}"]
+        return [*lines, *describe_build(), f"numeric switches: {' '.join(switches) or 'none set'}"]
+
+    def prepare(self) -> None:
+        """Build and trace every subject the user brought.
+
+        Raises:
+            pytest.UsageError: If one cannot be imported, built or fed as asked. A crash is left to the checks.
+        """
+        for subject in self.subjects:
+            if subject.kind == "reference" and subject.weights is None:
+                continue
+            result = POOL.worker(subject).run(PREPARE)
+            if result.outcome == "refused":
+                POOL.close()
+                raise pytest.UsageError(result.text)
+
+    def parameters(self) -> list[Any]:
+        """The requested cases as pytest's parameters."""
+        return [parameter(case) for case in cases(self.subjects, self.families)]
+
+    def finish(self, session: pytest.Session) -> None:
+        """End the worker; where nothing passed or failed, say that nothing was executed."""
+        POOL.close()
+        reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is None or session.config.option.collectonly or session.exitstatus != pytest.ExitCode.OK:
+            return
+        executed = any(reporter.stats.get(outcome) for outcome in ("passed", "failed", "error", "xfailed", "xpassed"))
+        if not executed:
+            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def describe_build() -> list[str]:
+    """MXNet's build, features and devices, asked of a process of its own.
+
+    Raises:
+        pytest.UsageError: If MXNet cannot be used; the message is its one line.
+    """
+    answer = subprocess.run([sys.executable, "-c", DESCRIBE, json.dumps(sys.path)], capture_output=True, text=True,
+                            stdin=subprocess.DEVNULL, check=False)
+    if answer.returncode:
+        last = (answer.stderr.strip().splitlines() or [f"exit code {answer.returncode}"])[-1]
+        raise pytest.UsageError(f"MXNet cannot be used: {last}")
+    return list(json.loads(answer.stdout.splitlines()[-1]))
+
+
+class CatalogueModule(pytest.Module):
+    """The catalogue's module: its test is found whatever ``python_functions`` says."""
+
+    def funcnamefilter(self, name: str) -> bool:
+        """Accept test functions by the usual name."""
+        return name.startswith("test_")
+
+

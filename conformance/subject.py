@@ -1,0 +1,128 @@
+"""Subjects: the blocks under test, with how to build and feed them, and how a command line names them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from conformance.specification import SPECIFICATIONS, Specification
+
+Kind = Literal["reference", "claim", "own"]
+Build = str | Callable[..., Any]
+
+
+class RequestError(ValueError):
+    """A request that cannot be carried out, said in one line (exit code 4)."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A block under test.
+
+    A subject without ``build`` is the reference network of its name. One with ``build`` whose name (or
+    ``architecture``) is a reference network claims to be that network. Any other is the user's own block.
+
+    Args:
+        name: What reports call it, and its snapshot's file name: letters, digits, ``_``, ``.`` and ``-``.
+        build: ``"package.module:attribute"`` or a callable that returns a new HybridBlock; a claim's is
+            called as ``build(classes=N)``, an own block's without arguments.
+        architecture: The network it claims to be, where the name does not say so.
+        input_shape: ``(C, H, W)`` of one input of an own block.
+        weights: A ``.params`` file whose trained weights the numeric checks use.
+        expected_failures: Check id -> reason with a link; such a check must fail (strict).
+
+    Raises:
+        RequestError: If the parts do not fit together; the message names the remedy.
+    """
+
+    name: str
+    build: Build | None = None
+    architecture: str | None = None
+    input_shape: tuple[int, ...] | None = None
+    weights: Path | None = None
+    expected_failures: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that the parts fit together."""
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*", self.name):
+            raise RequestError(f"subject name {self.name!r}: allowed are letters, digits, '_', '.' and '-'")
+        if self.architecture is None and self.name in SPECIFICATIONS and self.input_shape is None:
+            object.__setattr__(self, "architecture", self.name)
+        if self.architecture is not None and self.architecture not in SPECIFICATIONS:
+            raise RequestError(f"architecture {self.architecture!r}: allowed are {', '.join(SPECIFICATIONS)}")
+        if self.architecture is None and (self.build is None or self.input_shape is None):
+            raise RequestError(
+                f"subject {self.name!r} is not a reference network: name one of {', '.join(SPECIFICATIONS)}, "
+                "or give your own block with its input, --subject NAME=package.module:attribute --input-shape C,H,W"
+            )
+        if self.input_shape is not None:
+            check_input_shape(self.input_shape)
+        if isinstance(self.build, str) and not re.fullmatch(r"[\w.]+:[\w.]+", self.build):
+            raise RequestError(f"subject {self.name}={self.build}: expected {self.name}=package.module:attribute")
+        if self.weights is not None and not self.weights.is_file():
+            raise RequestError(f"weights file {self.weights}: no such file")
+
+    @property
+    def kind(self) -> Kind:
+        """What may be asked of it: reference, claim or own."""
+        if self.architecture is None:
+            return "own"
+        return "reference" if self.build is None else "claim"
+
+    @property
+    def specification(self) -> Specification:
+        """The facts of the network it is, or claims to be.
+
+        Raises:
+            RequestError: If it is an own block.
+        """
+        if self.architecture is None:
+            raise RequestError(f"subject {self.name!r} claims no architecture")
+        return SPECIFICATIONS[self.architecture]
+
+
+def check_input_shape(shape: tuple[int, ...]) -> None:
+    """Refuse an input shape that is not made of one to four positive integers.
+
+    Raises:
+        RequestError: With the value and what is allowed.
+    """
+    if not 1 <= len(shape) <= 4 or any(type(side) is not int or side < 1 for side in shape):
+        raise RequestError(f"input shape {shape}: allowed are one to four positive integers, e.g. 3,64,64 for C,H,W")
+
+
+def parse_input_shape(text: str) -> tuple[int, ...]:
+    """Read ``"3,64,64"``.
+
+    Raises:
+        RequestError: With the text and what is allowed.
+    """
+    try:
+        shape = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise RequestError(f"--input-shape {text!r}: expected integers, e.g. 3,64,64 for C,H,W") from None
+    check_input_shape(shape)
+    return shape
+
+
+def parse_subjects(texts: list[str], input_shape: str | None, weights: str | None) -> tuple[Subject, ...]:
+    """Turn ``--subject``, ``--input-shape`` and ``--weights`` into subjects; none given: the 12 networks.
+
+    Raises:
+        RequestError: In one line, for anything that does not fit.
+    """
+    shape = parse_input_shape(input_shape) if input_shape is not None else None
+    path = Path(weights).absolute() if weights is not None else None
+    if not texts and (shape or path):
+        raise RequestError("--input-shape and --weights need a --subject")
+    names = [text.partition("=")[0] for text in texts]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise RequestError(f"subject {doubled[0]!r} is given twice")
+    return tuple(
+        Subject(name, build or None, input_shape=shape, weights=path)
+        for name, _, build in (text.partition("=") for text in texts or SPECIFICATIONS)
+    )

@@ -1,0 +1,253 @@
+"""The workbench: the experiments that checks ask for, each a question to a runner."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from conformance.graph import Graph, differences, pair_parameters
+from conformance.comparison import Array
+from conformance.recording import Recording, Summary, read
+from conformance.runner import Runner, Shape
+from conformance.tracing import Builder, blocks, recorded_graph, structural_names, trace
+from reference.mxnet_compat import mx
+
+
+class Workbench(Runner):
+    """A runner with the experiments of the catalogue's checks."""
+
+    # --- structure and parameters -------------------------------------------------------------------------------
+
+    @property
+    def architecture(self) -> str:
+        """The network the subject is, or claims to be."""
+        return self.subject.architecture or self.subject.name
+
+    @property
+    def manifest_other_shape(self) -> Shape:
+        """Shape of the manifest's second column: another size, batch and, for networks, number of channels."""
+        shape = self.shape(2, other=True)
+        return shape if self.subject.kind == "own" else (shape[0], 1, *shape[2:])
+
+    @property
+    def other_graph(self) -> Graph:
+        """The graph of a new instance at :attr:`manifest_other_shape`."""
+        return trace(self.build(), self.manifest_other_shape)[0]
+
+    def graph_of(self, **kwargs: Any) -> Graph:
+        """The graph of an instance built with other arguments."""
+        return trace(self.build(**kwargs), self.shape())[0]
+
+    def prepare(self) -> None:
+        """Build, trace and load what is asked for, so that a wrong request is known before anything runs."""
+        _ = self.graph
+        if self.subject.weights is not None:
+            _ = self.values
+
+    def output_shape(self, classes: int, channels: int) -> tuple[Shape, int]:
+        """Shape of the logits, and channels the first weight reads, for other classes and channels."""
+        side = self.shape(train=True)[-1]
+        graph, _ = trace(self.build(classes=classes), (2, channels, side, side))
+        weight = next(iter(graph.parameters.values()))
+        return graph.nodes[graph.head].shape, weight.shape[1] if len(weight.shape) > 1 else 0
+
+    # --- where two runs part --------------------------------------------------------------------------------------
+
+    @cached_property
+    def recorded(self) -> dict[str, Graph]:
+        """The graph of what ran imperatively in predict and in train mode, as autograd recorded it."""
+        net, images = self.net(train=False), self.images(self.shape(1, train=True))
+        images.attach_grad()
+        graphs = {}
+        for mode in ("predict mode", "train mode"):
+            with mx.autograd.record(train_mode=mode == "train mode"):
+                output = net(images)
+            graphs[mode] = recorded_graph(output)
+        return graphs
+
+    @cached_property
+    def anonymous_graph(self) -> Graph:
+        """The traced graph without parameter names, to be compared with a recorded one."""
+        return Builder(self.traced[1], {}, None).build({})
+
+    def first_divergence(self) -> str:
+        """The first layer at which the traced network and the imperative one part, in graph order."""
+        for recorded in self.recorded.values():
+            found = differences(recorded, self.anonymous_graph, limit=1)
+            if found:
+                return str(found[0])
+        imperative = self._block_outputs()
+        for node, array in self.node_outputs(self.shape()):
+            last = self._last_of_block.get(node.block)
+            expected = imperative.get(node.block)
+            if last == node.position and expected is not None and expected != Summary.of(array):
+                return f"{node} (its imperative output differs)"
+        return "none in the forward pass: see the gradient or parameter nearest the output"
+
+    @cached_property
+    def _last_of_block(self) -> dict[str, int]:
+        return {node.block: node.position for node in self.graph.nodes}
+
+    def _block_outputs(self) -> dict[str, Summary]:
+        """Each block's imperative output in predict mode, by structural path."""
+        found: dict[str, Summary] = {}
+        net = self.net(train=False)
+
+        def keep(path: str) -> Any:
+            def hook(_: Any, __: Any, output: Any) -> None:
+                if isinstance(output, mx.nd.NDArray):
+                    found[path] = Summary.of(output.asnumpy())
+            return hook
+
+        for path, block in blocks(net):
+            block.register_forward_hook(keep(path))
+        net(self.images(self.shape())).wait_to_read()
+        return found
+
+    def backward_divergence(self, names: Sequence[str]) -> list[str]:
+        """Name the layer nearest the output whose gradient differs: upstream ones only follow."""
+        wrong = [name for name in names if name.startswith("step 1: gradient of ")]
+        if not wrong or "step 1: logits" in names:
+            return []
+        users = self.reference.graph.users(wrong[-1].removeprefix("step 1: gradient of "))
+        return [f"first diverging layer in backward order: {users[0]}"] if users else []
+
+    # --- claims ---------------------------------------------------------------------------------------------------
+
+    @property
+    def reorders_sums(self) -> bool:
+        """Whether the claim nests its concats differently, so that gradients are summed in another order."""
+        def sizes(graph: Graph) -> list[int]:
+            return [len(node.inputs) for node in graph.nodes if node.operator == "Concat"]
+        return sizes(self.graph) != sizes(self.reference.graph)
+
+    def _renamed(self, recording: Recording) -> Recording:
+        """A claim's recording in the reference's parameter names."""
+        names = {twin: name for name, twin in pair_parameters(self.reference.graph, self.graph).items()}
+
+        def renamed(label: str) -> str:
+            head, _, name = label.rpartition(" ")
+            return f"{head} {names.get(name, name)}".strip()
+
+        return Recording(summaries={renamed(label): s for label, s in recording.summaries.items()},
+                         tensors={renamed(label): t for label, t in recording.tensors.items()})
+
+    @property
+    def trained_as_reference(self) -> Recording:
+        """The claim's training in the reference's parameter names."""
+        return self._renamed(self.trained)
+
+    def train_as_reference(self, keep: frozenset[str]) -> Recording:
+        """The claim trained once more, keeping tensors named as in the reference."""
+        names = pair_parameters(self.reference.graph, self.graph)
+        own = frozenset(f"{label.rpartition(' ')[0]} {names.get(label.rpartition(' ')[2], label.rpartition(' ')[2])}"
+                        for label in keep)
+        return self._renamed(self.train("imperative", own))
+
+    # --- behaviour ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def initial(self) -> dict[str, Summary]:
+        """Every parameter's value before training."""
+        return {name: Summary.of(value) for name, value in self.values.items()}
+
+    def _statistics(self, net: Any) -> dict[str, Array]:
+        names = structural_names(net)
+        kept = {name for name, p in self.graph.parameters.items() if p.slot in ("moving_mean", "moving_var")}
+        return {names[full]: p.data().asnumpy() for full, p in net.collect_params().items() if names[full] in kept}
+
+    def statistics_after(self, backwards: int) -> dict[str, Array]:
+        """Running statistics after one recorded forward in train mode and one or more backwards."""
+        net, images = self.net(), self.images(self.shape(2, train=True))
+        mx.random.seed(1)
+        with mx.autograd.record():
+            loss = self.loss(net(images))
+        for left in range(backwards, 0, -1):
+            loss.backward(retain_graph=left > 1)
+        return self._statistics(net)
+
+    def unexpected_updates(self) -> Iterator[tuple[str, str]]:
+        """Running statistics that moved where MXNet says they must not: ``(when, name)``."""
+        net, images = self.net(), self.images(self.shape(2, train=True))
+        before = {name: Summary.of(value) for name, value in self._statistics(net).items()}
+
+        def predict() -> None:
+            net(images).wait_to_read()
+
+        def train_mode() -> None:
+            with mx.autograd.train_mode():
+                net(images).wait_to_read()
+
+        def record() -> None:
+            with mx.autograd.record():
+                net(images).wait_to_read()
+
+        for when, run in (("in predict mode", predict), ("in train_mode() without backward", train_mode),
+                          ("in a recorded forward without backward", record)):
+            run()
+            after = {name: Summary.of(value) for name, value in self._statistics(net).items()}
+            yield from ((when, name) for name in before if before[name] != after[name])
+            before = after
+
+    def together_and_alone(self) -> tuple[Array, list[Array]]:
+        """Logits of two samples in one batch, and of each by itself."""
+        net = self.net(train=False)
+        images = self.images(self.shape(2, train=True))
+        return net(images).asnumpy(), [net(images[i : i + 1]).asnumpy()[0] for i in range(2)]
+
+    # --- files ----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def saved_parameters(self) -> Iterator[Path]:
+        """A parameter file of the subject, removed afterwards."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "network.params"
+            self.net(train=False).save_parameters(str(path))
+            yield path
+
+    @contextmanager
+    def foreign_parameters(self) -> Iterator[Path]:
+        """A parameter file of another small network, removed afterwards."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "foreign.params"
+            net = mx.gluon.nn.Dense(3, in_units=2)
+            net.initialize(ctx=self.ctx)
+            net.save_parameters(str(path))
+            yield path
+
+    def loaded_parameters(self, path: Path) -> dict[str, Summary]:
+        """Load a file into a new instance and summarize what it then holds."""
+        net = self.build()
+        net.load_parameters(str(path), ctx=self.ctx)
+        names = structural_names(net)
+        return {names[full]: Summary.of(read(p.data())) for full, p in net.collect_params().items()}
+
+    def loads(self, path: Path) -> bool:
+        """Whether a new instance accepts a file."""
+        try:
+            self.build().load_parameters(str(path), ctx=self.ctx)
+        except Exception:
+            return False
+        return True
+
+    def exported_parameters(self) -> dict[str, Summary]:
+        """Summarize what the imported network holds, by structural name."""
+        names = self.exported.names
+        parameters = self.exported.load(self.ctx).collect_params()
+        return {names[full]: Summary.of(read(p.data())) for full, p in parameters.items() if full in names}
+
+    def seeded_forward(self) -> Recording:
+        """Logits and loss of the first training step's forward, in a new instance."""
+        recording = Recording()
+        images = self.images(self.shape(2, train=True), 1)
+        net = self.net(train=False)
+        mx.random.seed(1)
+        with mx.autograd.train_mode():
+            logits = net(images)
+            recording.note("step 1: logits", logits)
+            recording.note("step 1: loss", self.loss(logits))
+        return recording

@@ -1,0 +1,223 @@
+"""The worker process: every subject is built and run in a process of its own, which may crash or hang.
+
+The pytest process never imports MXNet. It sends a worker one check at a time and waits for the result within
+the time limit. A worker that dies or hangs fails that one check by name; the next check gets a new worker.
+Work that several checks share (a stage) is not tried again once it has killed a worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
+from typing import Any, Literal
+
+import cloudpickle
+
+from conformance.check import NotApplicable, NotExecuted
+from conformance.subject import RequestError, Subject
+
+Outcome = Literal["passed", "failed", "not applicable", "not executed", "refused", "crashed", "hung"]
+PREPARE = "prepare"
+START = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from conformance.worker import serve; serve()"
+LOG_TAIL = 4000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How workers run: device, seconds a check may take, threads of each worker (0: share the cores).
+
+    ``snapshot_dir`` is where snapshots of the user's own subjects are.
+    """
+
+    ctx: str = "cpu"
+    time_limit: float = 180.0
+    threads: int = 0
+    snapshot_dir: Path = Path("snapshots")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one check: outcome, message, an optional payload (a manifest), and the worker's output."""
+
+    outcome: Outcome
+    text: str = ""
+    payload: str | None = None
+    output: str = ""
+
+
+def share_of_cores() -> int:
+    """Cores of this process divided among the pytest workers of the run."""
+    return max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+@dataclass
+class Worker:
+    """The parent's side of a subject's worker process."""
+
+    subject: Subject
+    settings: Settings
+    process: subprocess.Popen[bytes] | None = None
+    fatal_stages: dict[str, str] = field(default_factory=dict)
+
+    def _start(self) -> None:
+        """Start the process and hand it the subject."""
+        self.connection, theirs = Pipe()
+        self.log = tempfile.TemporaryFile()
+        threads = str(self.settings.threads or share_of_cores())
+        environment = {"OMP_NUM_THREADS": threads, "MXNET_STORAGE_FALLBACK_LOG_VERBOSE": "0", **os.environ}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", START, json.dumps([os.getcwd(), *sys.path]), str(theirs.fileno())],
+            pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=environment)
+        theirs.close()
+        self.connection.send_bytes(cloudpickle.dumps((self.subject, self.settings.ctx)))
+
+    def run(self, check: str, variant: str = "") -> Result:
+        """Run one check within the time limit, whatever the subject does to its process."""
+        if self.process is None or self.process.poll() is not None:
+            self.close()
+            self._start()
+        stages: list[str] = []
+        deadline = time.monotonic() + self.settings.time_limit
+        try:
+            self.connection.send((check, variant, self.fatal_stages))
+            while self.connection.poll(max(0.0, deadline - time.monotonic())):
+                kind, value = self.connection.recv()
+                if kind == "result":
+                    return Result(*value, output=self._output())
+                stages.append(value) if kind == "begin" else stages.pop()
+        except (EOFError, ConnectionError):
+            return self._lost("crashed", f"{check} {variant}".strip(), stages)
+        return self._lost("hung", f"{check} {variant}".strip(), stages)
+
+    def _lost(self, outcome: Literal["crashed", "hung"], what: str, stages: list[str]) -> Result:
+        """Describe the end of a process, and remember the stage that ended it."""
+        assert self.process is not None
+        if outcome == "hung":
+            self.process.kill()
+        code = self.process.wait()
+        how = f"gave no answer within {self.settings.time_limit:g} s (--time-limit) and was stopped"
+        if outcome == "crashed":
+            name = signal.Signals(-code).name if -code in signal.valid_signals() else f"exit code {code}"
+            how = f"ended the worker process with {name}"
+        for stage in stages[-1:]:
+            self.fatal_stages[stage] = f"{outcome} in {what}"
+        during = f" while {stages[-1]}" if stages else ""
+        output = self._output()
+        self.close()
+        return Result(outcome, f"{self.subject.name} {how}{during}", output=output)
+
+    def _output(self) -> str:
+        """What the process printed since last asked."""
+        self.log.seek(0)
+        text = self.log.read().decode(errors="replace")
+        self.log.seek(0)
+        self.log.truncate()
+        return text[-LOG_TAIL:]
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.connection.close()
+            self.log.close()
+            self.process = None
+
+
+@dataclass
+class Pool:
+    """The workers of a pytest process: one at a time, as one subject's checks follow each other."""
+
+    settings: Settings = field(default_factory=Settings)
+    current: Worker | None = None
+    memory: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def worker(self, subject: Subject) -> Worker:
+        """The subject's worker; the worker of the subject before is ended."""
+        if self.current is None or self.current.subject != subject:
+            self.close()
+            fatal = self.memory.setdefault(subject.name, {})
+            self.current = Worker(subject, self.settings, fatal_stages=fatal)
+        return self.current
+
+    def close(self) -> None:
+        """End the current worker."""
+        if self.current is not None:
+            self.current.close()
+            self.current = None
+
+
+POOL = Pool()
+
+
+# --- the process itself ---------------------------------------------------------------------------------------------
+
+
+def serve() -> None:
+    """Answer the parent's requests until it closes the connection."""
+    faulthandler.enable()
+    connection = Connection(int(sys.argv[2]))
+    subject, ctx = pickle.loads(connection.recv_bytes())
+    bench: Any = None
+    with contextlib.suppress(EOFError):
+        while True:
+            check, variant, fatal = connection.recv()
+            try:
+                bench = bench or _bench(subject, ctx, connection, fatal)
+            except ImportError as error:
+                connection.send(("result", ("refused", str(error), None)))
+                continue
+            connection.send(("result", _answer(bench, check, variant)))
+
+
+def _bench(subject: Subject, ctx: str, connection: Any, fatal: dict[str, str]) -> Any:
+    """Build the workbench, its stages reported to the parent."""
+    from conformance.workbench import Workbench  # the parent imports this module too, and must not import MXNet
+
+    @contextlib.contextmanager
+    def stage(name: str) -> Iterator[None]:
+        if name in fatal:
+            raise NotExecuted(f"{name} {fatal[name]}")
+        connection.send(("begin", name))
+        try:
+            yield
+        finally:
+            connection.send(("end", name))
+
+    return Workbench(subject, ctx, stage)
+
+
+def _answer(bench: Any, name: str, variant: str) -> tuple[Outcome, str, str | None]:
+    """Run one check and put its end into an outcome and a text."""
+    from conformance.catalogue import CHECKS
+
+    check = next((check for check in CHECKS if check.id == name), None)
+    try:
+        payload = bench.prepare() if check is None else check.function(bench, *([variant] if variant else []))
+    except AssertionError as error:
+        return "failed", str(error), None
+    except NotApplicable as reason:
+        return "not applicable", str(reason), None
+    except NotExecuted as reason:
+        return "not executed", str(reason), None
+    except RequestError as error:
+        return "refused", str(error), None
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        first = (str(error).strip().splitlines() or [""])[0]
+        print(traceback.format_exc(), file=sys.stderr, flush=True)
+        return "failed", f"{type(error).__name__}: {first} (raised in {where.name}, line {where.lineno})", None
+    return "passed", "", payload if isinstance(payload, str) else None
