@@ -137,12 +137,10 @@ def parse_value(text: Any) -> Any:
 
 def canonical_attributes(operator: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Attributes:
     """Fill in an operator's defaults, parse every value and drop what cannot change the result."""
-    merged = {**defaults, **{key: parse_value(value) for key, value in given.items() if not key.startswith("__")}}
+    merged = {**defaults, **{key: _as_default(value, defaults.get(key)) for key, value in given.items()}}
     attributes = {key: value for key, value in merged.items() if key not in SPEED_ONLY and not key.startswith("__")}
     if operator in WINDOWED:
         _canonical_window(operator, attributes)
-    if operator in ("BatchNorm", "Dropout", "FullyConnected"):
-        attributes = {key: _number(value) for key, value in attributes.items()}
     return dict(sorted(attributes.items()))
 
 
@@ -168,9 +166,12 @@ def _canonical_window(operator: str, attributes: Attributes) -> None:
         attributes["count_include_pad"] = True
 
 
-def _number(value: Any) -> Any:
-    """Print a float the same way whatever its text was (``1e-05``, ``0.00001``)."""
-    return float(repr(value)) if isinstance(value, float) else value
+def _as_default(text: Any, default: Any) -> Any:
+    """Parse a value and read it as its default's type: ``0`` is False for a switch, 0.0 for a rate."""
+    value = parse_value(text)
+    if isinstance(default, bool | float) and isinstance(value, bool | int):
+        return type(default)(value)
+    return value
 
 
 def _flattened(graph: Graph, node: Node, keys: Mapping[int, str]) -> list[str]:

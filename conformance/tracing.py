@@ -40,10 +40,15 @@ def operator_defaults(operator: str) -> Attributes:
         handle, ctypes.byref(text[0]), ctypes.byref(text[1]), ctypes.byref(number),
         *(ctypes.byref(array) for array in arrays), ctypes.byref(text[2]), ctypes.byref(text[3])))
     described = {arrays[0][i].decode(): arrays[1][i].decode() for i in range(number.value)}
-    return {
-        name: parse_value(kind.partition("default=")[2].strip("'"))
-        for name, kind in described.items() if "default=" in kind
-    }
+    return {name: _typed_default(kind) for name, kind in described.items() if "default=" in kind}
+
+
+def _typed_default(description: str) -> Any:
+    """Read ``"boolean, optional, default=0"``: an attribute's values are later read as its default's type."""
+    value = parse_value(description.partition("default=")[2].strip("'"))
+    if description.startswith("boolean"):
+        return None if value is None else bool(value)
+    return float(value) if description.startswith(("float", "double")) and isinstance(value, int) else value
 
 
 def blocks(net: Any, path: str = "") -> Iterator[tuple[str, Any]]:
