@@ -86,7 +86,7 @@ def build(session: nox.Session) -> None:
 
 
 def _installed_files(session: nox.Session) -> set[tuple[str, int]]:
-    """Return the files in the session's site-packages but bytecode, with the nanosecond of their last change."""
+    """Return the files in the session's site-packages but bytecode, with the time each last changed."""
     site_packages = next(Path(session.virtualenv.location).glob("lib/python*/site-packages"))
     files = (path for path in site_packages.rglob("*") if path.is_file() and path.suffix != ".pyc")
     return {(str(path.relative_to(site_packages)), path.stat().st_mtime_ns) for path in files}
