@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from conformance import Subject, parametrize_with_checks
+from conformance import Case, Subject, parametrize_with_checks
 from my_nets import SmallNet
+
+if TYPE_CHECKING:
+    from syrupy.assertion import SnapshotAssertion
 
 
 @parametrize_with_checks([Subject("small", build=SmallNet, input_shape=(3, 32, 32))])
-def test_block(item: Any) -> None:
+def test_block(case: Case, snapshot: SnapshotAssertion) -> None:
     """Every check that applies to the block holds."""
-    item.run()
+    case.run(snapshot)
