@@ -1,16 +1,67 @@
-"""What MXNet build this is, in a few lines for the header."""
+"""What MXNet build this is, and whether a device of it computes; for a process that may crash or hang."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from reference.mxnet_compat import mx
 
 
-def describe() -> list[str]:
-    """Lines about MXNet's version, place, features, NumPy and devices."""
+def facts() -> dict[str, Any]:
+    """MXNet's version, folder, enabled features and number of GPUs, and NumPy's version.
+
+    Where the GPUs cannot be counted, ``gpus`` is 0 and ``gpu_error`` says why.
+    """
     features = sorted(name for name, feature in mx.runtime.Features().items() if feature.enabled)
+    gpus, gpu_error = 0, ""
+    try:
+        gpus = mx.context.num_gpus()
+    except mx.MXNetError as error:
+        gpu_error = _cause(error)
+    return {
+        "mxnet": mx.__version__,
+        "folder": mx.__path__[0],
+        "numpy": np.__version__,
+        "features": features,
+        "gpus": gpus,
+        "gpu_error": gpu_error,
+    }
+
+
+def describe() -> list[str]:
+    """Lines about MXNet's version, place, features, NumPy and devices, for the header."""
+    found = facts()
     return [
-        f"MXNet {mx.__version__} from {mx.__path__[0]}, NumPy {np.__version__}, {mx.context.num_gpus()} GPU(s)",
-        f"features: {' '.join(features)}",
+        f"MXNet {found['mxnet']} from {found['folder']}, NumPy {found['numpy']}, {found['gpus']} GPU(s)",
+        f"features: {' '.join(found['features'])}",
     ]
+
+
+def try_device(ctx: str) -> str:
+    """Compute one convolution of ones on the first device of a sort.
+
+    Args:
+        ctx: ``cpu`` or ``gpu``.
+
+    Returns:
+        What is wrong, or an empty text.
+    """
+    device = mx.Context(ctx, 0)
+    try:
+        images, weight = mx.nd.ones((1, 3, 8, 8), ctx=device), mx.nd.ones((2, 3, 3, 3), ctx=device)
+        output = mx.nd.Convolution(images, weight, kernel=(3, 3), num_filter=2, no_bias=True).asnumpy()
+    except mx.MXNetError as error:
+        return f"{device} cannot be used: {_cause(error)}"
+    if not np.array_equal(output, np.full((1, 2, 6, 6), 27)):
+        return f"{device} computes a wrong convolution: expected 27 everywhere, actual {output.flat[0]:g}"
+    return ""
+
+
+def _cause(error: Exception) -> str:
+    """The line of an MXNet error that says what happened; a listing of C++ frames may stand before it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next(
+        (line for line in lines if "Error:" in line or "failed:" in line), (lines or ["no message"])[0]
+    )

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import platform
-import subprocess
-import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,16 +11,9 @@ from typing import Any
 import pytest
 
 from conformance.catalogue import FAMILIES, cases, parameter
+from conformance.doctor import Unusable, ask, numeric_switches
 from conformance.subject import RequestError, Subject, parse_subjects
 from conformance.worker import POOL, PREPARE, Settings
-
-#: Switches that change numbers or code paths; shown in the header wherever they are set.
-SWITCHES = ("MXNET_", "MKLDNN_", "DNNL_", "OMP_", "NVIDIA_TF32_OVERRIDE", "CUDA_VISIBLE_DEVICES", "CUBLAS_", "OPENBLAS_")
-DESCRIBE = (
-    "import sys, json; sys.path[:] = json.loads(sys.argv[1])\n"
-    "from conformance.describe import describe\n"
-    "print(json.dumps(describe()))"
-)
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -80,10 +69,9 @@ class Request:
 
     def header(self) -> list[str]:
         """Lines about the suite, MXNet, Python and every numeric switch set in the environment."""
-        switches = [f"{key}={value}" for key, value in sorted(os.environ.items()) if key.startswith(SWITCHES)]
         lines = [f"conformance {version('gluon-conformance')}: {len(self.subjects)} subject(s), "
                  f"ctx {POOL.settings.ctx}, Python {platform.python_version()}"]
-        return [*lines, *describe_build(), f"numeric switches: {' '.join(switches) or 'none set'}"]
+        return [*lines, *describe_build(), f"numeric switches: {' '.join(numeric_switches()) or 'none set'}"]
 
     def prepare(self) -> None:
         """Build and trace every subject the user brought.
@@ -120,12 +108,10 @@ def describe_build() -> list[str]:
     Raises:
         pytest.UsageError: If MXNet cannot be used; the message is its one line.
     """
-    answer = subprocess.run([sys.executable, "-c", DESCRIBE, json.dumps(sys.path)], capture_output=True, text=True,
-                            stdin=subprocess.DEVNULL, check=False)
-    if answer.returncode:
-        last = (answer.stderr.strip().splitlines() or [f"exit code {answer.returncode}"])[-1]
-        raise pytest.UsageError(f"MXNet cannot be used: {last}")
-    return list(json.loads(answer.stdout.splitlines()[-1]))
+    try:
+        return list(ask("describe"))
+    except Unusable as reason:
+        raise pytest.UsageError(f"MXNet cannot be used: {reason}") from None
 
 
 class CatalogueModule(pytest.Module):

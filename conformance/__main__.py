@@ -1,0 +1,114 @@
+"""``python -m conformance``: list the checks, or see what they would run on."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+
+from conformance.catalogue import CHECKS
+from conformance.check import EVERY, Check
+from conformance.doctor import Unusable, ask, facts_table, require_device
+
+BEGIN, END = "<!-- checks -->\n", "<!-- /checks -->\n"
+PIPE_WIDTH = 120
+"""Columns of a table that is not shown on a terminal, whose width nobody knows."""
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, with exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, without the usage."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command ``argv``, or the one Python was started with.
+
+    Raises:
+        SystemExit: With code 1 if MXNet or the device cannot be used, with code 2 if the command is wrong;
+            one line on stderr says how.
+    """
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command == "doctor":
+        _doctor(arguments.ctx)
+    elif arguments.into is None:
+        print(catalogue_table(), end="")
+    else:
+        try:
+            write_between_markers(arguments.into)
+        except (OSError, ValueError) as error:
+            parser.error(f"--into {arguments.into}: {error}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(prog="python -m conformance", description=__doc__, allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True)
+    listing = commands.add_parser(
+        "catalogue", help="the table of all checks, as Markdown", allow_abbrev=False
+    )
+    listing.add_argument("--into", type=Path, metavar="FILE", help="write it between FILE's markers instead")
+    doctor = commands.add_parser("doctor", help="see what the checks would run on", allow_abbrev=False)
+    doctor.add_argument(
+        "--ctx", choices=("cpu", "gpu"), default="cpu", help="the device to try, default: cpu"
+    )
+    return parser
+
+
+def _doctor(ctx: str) -> None:
+    try:
+        facts = ask("facts")
+        Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(facts_table(facts))
+        require_device(ctx, facts)
+    except Unusable as reason:
+        sys.stdout.flush()
+        raise SystemExit(f"python -m conformance doctor: {reason}") from None
+
+
+def catalogue_table() -> str:
+    """The checks as a Markdown table: id, what holds, variants, kinds of subject and source."""
+    rows = ["| check | what holds | variants | subjects | source |", "| --- | --- | --- | --- | --- |"]
+    for check in CHECKS:
+        kinds = "all" if check.kinds == EVERY else ", ".join(sorted(check.kinds))
+        cells = (f"`{check.id}`", _title(check), ", ".join(check.variants) or "–", kinds, _source(check))
+        rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(rows) + "\n"
+
+
+def _title(check: Check) -> str:
+    return check.title.replace("``", "`")
+
+
+def _source(check: Check) -> str:
+    """Shorten a link to the last word of its address."""
+    if not check.source.startswith("https://"):
+        return check.source
+    address, _, rest = check.source.partition(" ")
+    word = re.split(r"[/#]", address.removesuffix("/index.html").removesuffix(".html"))[-1]
+    return f"[{word.rpartition('mxnet.gluon.')[2]}]({address}) {rest}".strip()
+
+
+def write_between_markers(path: Path) -> None:
+    """Put the table of checks between the two markers of a file.
+
+    Raises:
+        OSError: If the file cannot be read or written.
+        ValueError: If it has no such markers.
+    """
+    text = path.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"no lines {BEGIN.strip()} and {END.strip()}")
+    path.write_text(f"{before}{BEGIN}\n{catalogue_table()}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
