@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from conformance.catalogue import FAMILIES, cases, parameter
-from conformance.doctor import Unusable, ask, numeric_switches
+from conformance.doctor import Unusable, ask, numeric_switches, require_device
 from conformance.subject import RequestError, Subject, parse_subjects
 from conformance.worker import POOL, PREPARE, Settings
 
@@ -19,21 +19,50 @@ from conformance.worker import POOL, PREPARE, Settings
 def add_options(parser: pytest.Parser) -> None:
     """Add the catalogue's options to pytest's parser."""
     group = parser.getgroup("conformance", "conformance of MXNet Gluon networks")
-    group.addoption("--subject", action="append", default=[], dest="conformance_subjects",
-                    metavar="NAME[=MODULE:ATTRIBUTE]",
-                    help="what to test: a reference network, a claim to be one, or (with --input-shape) your own block; "
-                         "repeatable; default: the 12 reference networks")
-    group.addoption("--input-shape", dest="conformance_input_shape", metavar="C,H,W",
-                    help="shape of one input of your own block")
-    group.addoption("--weights", dest="conformance_weights", metavar="FILE.params",
-                    help="trained weights of the subject, used by the numeric checks")
-    group.addoption("--family", dest="conformance_families", default="", metavar="A,B",
-                    help=f"families to run: {', '.join(FAMILIES)}")
+    group.addoption(
+        "--subject",
+        action="append",
+        default=[],
+        dest="conformance_subjects",
+        metavar="NAME[=MODULE:ATTRIBUTE]",
+        help="what to test: a reference network, a claim to be one, or (with --input-shape) your own block; "
+        "repeatable; default: the 12 reference networks",
+    )
+    group.addoption(
+        "--input-shape",
+        dest="conformance_input_shape",
+        metavar="C,H,W",
+        help="shape of one input of your own block",
+    )
+    group.addoption(
+        "--weights",
+        dest="conformance_weights",
+        metavar="FILE.params",
+        help="trained weights of the subject, used by the numeric checks",
+    )
+    group.addoption(
+        "--family",
+        dest="conformance_families",
+        default="",
+        metavar="A,B",
+        help=f"families to run: {', '.join(FAMILIES)}",
+    )
     group.addoption("--ctx", dest="conformance_ctx", default="cpu", choices=("cpu", "gpu"), help="the device")
-    group.addoption("--snapshot-dir", dest="conformance_snapshot_dir", default="snapshots", metavar="DIR",
-                    help="where snapshots of your own blocks are (default: ./snapshots)")
-    group.addoption("--time-limit", dest="conformance_time_limit", type=float, default=Settings.time_limit,
-                    metavar="SECONDS", help="seconds one check may take before it counts as hung (default: %(default)s)")
+    group.addoption(
+        "--snapshot-dir",
+        dest="conformance_snapshot_dir",
+        default="snapshots",
+        metavar="DIR",
+        help="where snapshots of your own blocks are (default: ./snapshots)",
+    )
+    group.addoption(
+        "--time-limit",
+        dest="conformance_time_limit",
+        type=float,
+        default=Settings.time_limit,
+        metavar="SECONDS",
+        help="seconds one check may take before it counts as hung (default: %(default)s)",
+    )
 
 
 @dataclass(frozen=True)
@@ -53,32 +82,48 @@ class Request:
         """
         option = config.option
         try:
-            subjects = parse_subjects(option.conformance_subjects, option.conformance_input_shape,
-                                      option.conformance_weights)
+            subjects = parse_subjects(
+                option.conformance_subjects, option.conformance_input_shape, option.conformance_weights
+            )
             request = cls(subjects, tuple(filter(None, option.conformance_families.split(","))), config)
             next(cases(subjects, request.families), None)
         except RequestError as error:
             raise pytest.UsageError(str(error)) from None
         if option.conformance_time_limit <= 0:
-            raise pytest.UsageError(f"--time-limit {option.conformance_time_limit:g}: allowed are positive seconds")
+            raise pytest.UsageError(
+                f"--time-limit {option.conformance_time_limit:g}: allowed are positive seconds"
+            )
         if getattr(option, "update_snapshots", False) and (getattr(option, "numprocesses", None) or 0) > 1:
-            raise pytest.UsageError("--snapshot-update needs one process: leave -n out, or snapshots can be lost")
-        POOL.settings = Settings(option.conformance_ctx, option.conformance_time_limit,
-                                 snapshot_dir=Path(option.conformance_snapshot_dir).absolute())
+            raise pytest.UsageError(
+                "--snapshot-update needs one process: leave -n out, or snapshots can be lost"
+            )
+        POOL.settings = Settings(
+            option.conformance_ctx,
+            option.conformance_time_limit,
+            snapshot_dir=Path(option.conformance_snapshot_dir).absolute(),
+        )
         return request
 
     def header(self) -> list[str]:
         """Lines about the suite, MXNet, Python and every numeric switch set in the environment."""
-        lines = [f"conformance {version('gluon-conformance')}: {len(self.subjects)} subject(s), "
-                 f"ctx {POOL.settings.ctx}, Python {platform.python_version()}"]
+        lines = [
+            f"conformance {version('gluon-conformance')}: {len(self.subjects)} subject(s), "
+            f"ctx {POOL.settings.ctx}, Python {platform.python_version()}"
+        ]
         return [*lines, *describe_build(), f"numeric switches: {' '.join(numeric_switches()) or 'none set'}"]
 
     def prepare(self) -> None:
-        """Build and trace every subject the user brought.
+        """Try the device asked for, and build and trace every subject the user brought.
 
         Raises:
-            pytest.UsageError: If one cannot be imported, built or fed as asked. A crash is left to the checks.
+            pytest.UsageError: If there is no such device, or a subject cannot be imported, built or fed as asked.
+                A subject's crash is left to the checks.
         """
+        if POOL.settings.ctx != "cpu":
+            try:
+                require_device(POOL.settings.ctx, ask("facts"))
+            except Unusable as reason:
+                raise pytest.UsageError(f"--ctx {POOL.settings.ctx}: {reason}") from None
         for subject in self.subjects:
             if subject.kind == "reference" and subject.weights is None:
                 continue
@@ -97,7 +142,9 @@ class Request:
         reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is None or session.config.option.collectonly or session.exitstatus != pytest.ExitCode.OK:
             return
-        executed = any(reporter.stats.get(outcome) for outcome in ("passed", "failed", "error", "xfailed", "xpassed"))
+        executed = any(
+            reporter.stats.get(outcome) for outcome in ("passed", "failed", "error", "xfailed", "xpassed")
+        )
         if not executed:
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 
@@ -120,5 +167,3 @@ class CatalogueModule(pytest.Module):
     def funcnamefilter(self, name: str) -> bool:
         """Accept test functions by the usual name."""
         return name.startswith("test_")
-
-
