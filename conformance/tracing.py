@@ -100,6 +100,19 @@ def symbol_of(net: Any) -> Any:
     return output
 
 
+def with_unique_names(symbol: Any) -> Any:
+    """The same symbol, each operator named once: a layer that is called twice gives two operators one name."""
+    raw = json.loads(symbol.tojson())
+    seen: set[str] = set()
+    doubled = []
+    for number, node in enumerate(raw["nodes"]):
+        if node["op"] != "null" and node["name"] in seen:
+            node["name"] += f"_call{number}"
+            doubled.append(number)
+        seen.add(node["name"])
+    return mx.sym.load_json(json.dumps(raw)) if doubled else symbol
+
+
 def internal_shapes(symbol: Any, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
     """Shape of every value in a symbol for one input shape ``(N, ...)``.
 
@@ -228,7 +241,7 @@ class Builder:
 
 def trace(net: Any, shape: tuple[int, ...]) -> tuple[Graph, Any]:
     """Trace a network with an input of ``shape`` (N, ...); returns its graph and MXNet's symbol."""
-    symbol = symbol_of(net)
+    symbol = with_unique_names(symbol_of(net))
     names = structural_names(net)
     full = net.collect_params()
     parameters = {names[name]: parameter for name, parameter in full.items()}

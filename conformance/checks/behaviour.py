@@ -64,7 +64,8 @@ def check_gradients_reach_every_parameter(bench: Workbench) -> None:
         raise Vacuous("the network has no gradient")
     problems = []
     for name, gradient in gradients.items():
-        noise = CANCELLED_BIAS.bound * gradients[cancelled[name]].largest if name in cancelled else None
+        beside = gradients.get(cancelled.get(name, ""))
+        noise = CANCELLED_BIAS.bound * beside.largest if beside is not None else None
         if not gradient.finite:
             problems.append(f"gradient of {name}: not finite")
         elif noise is None and gradient.largest == 0:
