@@ -51,14 +51,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(prog="python -m conformance", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True)
-    listing = commands.add_parser(
-        "catalogue", help="the table of all checks, as Markdown", allow_abbrev=False
-    )
+    listing = commands.add_parser("catalogue", help="the table of all checks, as Markdown", allow_abbrev=False)
     listing.add_argument("--into", type=Path, metavar="FILE", help="write it between FILE's markers instead")
     doctor = commands.add_parser("doctor", help="see what the checks would run on", allow_abbrev=False)
-    doctor.add_argument(
-        "--ctx", choices=("cpu", "gpu"), default="cpu", help="the device to try, default: cpu"
-    )
+    doctor.add_argument("--ctx", choices=("cpu", "gpu"), default="cpu", help="the device to try, default: cpu")
     return parser
 
 

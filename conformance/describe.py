@@ -62,6 +62,4 @@ def try_device(ctx: str) -> str:
 def _cause(error: Exception) -> str:
     """The line of an MXNet error that says what happened; a listing of C++ frames may stand before it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next(
-        (line for line in lines if "Error:" in line or "failed:" in line), (lines or ["no message"])[0]
-    )
+    return next((line for line in lines if "Error:" in line or "failed:" in line), (lines or ["no message"])[0])

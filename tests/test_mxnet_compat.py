@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+
+from reference.mxnet_compat import CUDA_LIBRARIES
 
 ROOT = Path(__file__).parents[1]
 FAKE_MXNET = "import types; __version__ = '1.9.1'; gluon = types.SimpleNamespace(HybridBlock=object)\n"
@@ -151,3 +154,50 @@ def test_import_survives_warnings_as_errors(tmp_path: Path) -> None:
     result = run_python(tmp_path, {}, "-W", "error", "-c", program)
 
     assert ("6.0\n", "", 0) == (result.stdout, result.stderr, result.returncode)
+
+
+def make_cuda_wheels(folder: Path, names: Iterable[str]) -> list[str]:
+    """Write empty files in the place of CUDA libraries below ``folder`` and return their paths."""
+    paths = [folder / "nvidia" / name for name in names]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return [str(path) for path in paths]
+
+
+RECORD_LOADS = (
+    "import ctypes\n"
+    "def CDLL(path, mode=ctypes.DEFAULT_MODE):\n"
+    "    assert mode == ctypes.RTLD_GLOBAL\n"
+    "    print(path)\n"
+    "ctypes.CDLL = CDLL\n"
+)
+
+
+def test_cuda_libraries_of_wheels_are_loaded_first(tmp_path: Path) -> None:
+    """Every library that NVIDIA's wheels brought is loaded for all, in order of need, before MXNet."""
+    expected = make_cuda_wheels(tmp_path, CUDA_LIBRARIES)
+    modules = {"mxnet": f"print('mxnet')\n{FAKE_MXNET}", "numpy": FAKE_NUMPY, "sitecustomize": RECORD_LOADS}
+
+    result = run_python(tmp_path, modules, "-c", LOAD_COMPAT)
+
+    assert ([*expected, "mxnet"], "", 0) == (result.stdout.splitlines(), result.stderr, result.returncode)
+
+
+def test_absent_cuda_libraries_are_passed_over(tmp_path: Path) -> None:
+    """A wheel that is not installed is not missed, and those of another CUDA are left alone."""
+    (expected, _) = make_cuda_wheels(tmp_path, ["cudnn/lib/libcudnn.so.8", "cublas/lib/libcublas.so.12"])
+    modules = {"mxnet": FAKE_MXNET, "numpy": FAKE_NUMPY, "sitecustomize": RECORD_LOADS}
+
+    result = run_python(tmp_path, modules, "-c", LOAD_COMPAT)
+
+    assert (f"{expected}\n", "", 0) == (result.stdout, result.stderr, result.returncode)
+
+
+def test_cuda_library_that_does_not_load_is_left_to_mxnet(tmp_path: Path) -> None:
+    """A damaged library is no error of its own: a build that does not need it imports all the same."""
+    make_cuda_wheels(tmp_path, CUDA_LIBRARIES)
+
+    result = run_python(tmp_path, {"mxnet": FAKE_MXNET, "numpy": FAKE_NUMPY}, "-c", LOAD_COMPAT)
+
+    assert ("", "", 0) == (result.stdout, result.stderr, result.returncode)
