@@ -102,9 +102,11 @@ def test_every_link_leads_somewhere() -> None:
 
 
 @pytest.mark.parametrize("block", PYTHON_BLOCKS, ids=range(len(PYTHON_BLOCKS)))
-def test_python_runs(block: str) -> None:
-    """The README's Python runs as it is written."""
-    exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
+def test_python_runs(block: str, tmp_path: Path) -> None:
+    """The README's Python runs as it is written, by itself."""
+    result = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert 0 == result.returncode, result.stderr
 
 
 def test_failure_example_is_of_today() -> None:
