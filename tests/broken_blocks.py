@@ -1,0 +1,187 @@
+"""Deliberately wrong blocks, each made for the check that must catch it, with its repaired twin."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from conformance import Subject
+from flaws import (
+    Patch,
+    Small,
+    across_the_batch,
+    after,
+    attribute,
+    counting_calls,
+    forgetful,
+    infinite_gradient,
+    lenient,
+    lossy_export,
+    moves_in_predict_mode,
+    other_when_imperative,
+    other_when_traced,
+    patched,
+    seeded_by_nobody,
+    setting,
+    twice,
+    unused,
+)
+from reference.mxnet_compat import mx
+
+GRAPHS = ("hybridized", "static_alloc", "static_shape", "imported")
+INPUT_SHAPE = (3, 32, 32)
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A broken block.
+
+    Attributes:
+        check: Id of the check that must fail.
+        flaw: What is wrong, in a few words.
+        subject: The broken block.
+        says: What the failure must say.
+        variants: The variants in which the check must fail.
+    """
+
+    check: str
+    flaw: str
+    subject: Subject
+    says: str
+    variants: tuple[str, ...] = ("",)
+
+
+def crash(**_: Any) -> Any:
+    """Return a block that ends its process when it runs."""
+    return patched(Small(), after("output", lambda F, y: ctypes.string_at(0) if F is mx.nd else y))
+
+
+def hang(**_: Any) -> Any:
+    """Return a block that never answers when it runs."""
+    return patched(Small(), after("output", lambda F, y: time.sleep(3600) if F is mx.nd else y))
+
+
+def own(patch: Patch) -> Subject:
+    """Return a small block of one's own with one flaw."""
+    return Subject("small", build=lambda: patched(Small(), patch), input_shape=INPUT_SHAPE)
+
+
+#: Check, variants, flaw, patch of a small block of one's own, what the failure says.
+OWN: tuple[tuple[str, tuple[str, ...], str, Patch, str], ...] = (
+    (
+        "structure.snapshot",
+        (),
+        "epsilon",
+        setting("norm", eps=1e-3),
+        "first diverging layer: 1 | norm | BatchNorm",
+    ),
+    (
+        "execution.same_operators",
+        (),
+        "another network when hybridized",
+        after("", other_when_traced),
+        "_mul_scalar",
+    ),
+    (
+        "execution.same_operators",
+        (),
+        "another network when imperative",
+        after("", other_when_imperative),
+        "_mul_scalar",
+    ),
+    (
+        "execution.predict_mode",
+        (*GRAPHS, "fused"),
+        "another network when hybridized",
+        after("", other_when_traced),
+        "logits of run 1",
+    ),
+    (
+        "execution.train_mode",
+        GRAPHS,
+        "another network when hybridized",
+        after("", other_when_traced),
+        "first diverging layer: node 7 _mul_scalar",
+    ),
+    ("execution.train_mode", ("hybridized",), "counting calls", after("", counting_calls), "step 1: logits"),
+    (
+        "behaviour.gradients_reach_every_parameter",
+        (),
+        "BlockGrad",
+        after("pool", lambda F, y: F.BlockGrad(y)),
+        "gradient of conv.weight: expected not zero, actual 0 everywhere",
+    ),
+    ("behaviour.gradients_reach_every_parameter", (), "unused parameter", unused, "gradient of extra.weight"),
+    (
+        "behaviour.gradients_reach_every_parameter",
+        (),
+        "frozen parameter",
+        attribute("conv.weight", "grad_req", "null"),
+        "conv.weight: no gradient (grad_req is 'null', weight)",
+    ),
+    (
+        "behaviour.gradients_reach_every_parameter",
+        (),
+        "gradient not finite",
+        after("", infinite_gradient),
+        "gradient of conv.weight: not finite",
+    ),
+    (
+        "behaviour.parameters_move",
+        (),
+        "lr_mult",
+        attribute("output.bias", "lr_mult", 0),
+        "output.bias: unchanged after a training step",
+    ),
+    (
+        "behaviour.running_statistics",
+        (),
+        "BatchNorm called twice",
+        twice,
+        "norm.running_mean after 1 backward",
+    ),
+    (
+        "behaviour.running_statistics",
+        (),
+        "moves in predict mode",
+        moves_in_predict_mode,
+        "running statistics of norm.running_mean moved in predict mode",
+    ),
+    (
+        "behaviour.dropout",
+        (),
+        "active in predict mode",
+        after("pool", lambda F, y: F.Dropout(y, p=0.5, mode="always")),
+        "changes values in predict mode",
+    ),
+    (
+        "behaviour.batch_independence",
+        (),
+        "mean of the batch",
+        after("", across_the_batch),
+        "logits of sample 0 alone",
+    ),
+    ("behaviour.reproducible", (), "unseeded noise", after("", seeded_by_nobody), "step 1: logits: differs"),
+    ("behaviour.reproducible", (), "counting calls", after("", counting_calls), "step 1: loss: differs"),
+    (
+        "files.parameters_round_trip",
+        (),
+        "accepts any file",
+        lenient,
+        "another network were loaded without an error",
+    ),
+    (
+        "files.parameters_round_trip",
+        (),
+        "loses statistics",
+        forgetful,
+        "norm.running_mean: not the saved values",
+    ),
+    ("files.export_round_trip", (), "rounds weights", lossy_export, "conv.weight: not the saved values"),
+)
+
+OWN_BLOCKS: tuple[Broken, ...] = tuple(
+    Broken(check, flaw, own(patch), says, variants or ("",)) for check, variants, flaw, patch, says in OWN
+)
