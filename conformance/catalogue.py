@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,10 @@ from conformance.worker import POOL, Result
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
 
-FAMILIES = {module.__name__.rpartition(".")[2]: module.CHECKS
-            for module in (structure, parameters, execution, claim, behaviour, files, convergence)}
+FAMILIES = {
+    module.__name__.rpartition(".")[2]: module.CHECKS
+    for module in (structure, parameters, execution, claim, behaviour, files, convergence)
+}
 CHECKS: tuple[Check, ...] = tuple(check for checks in FAMILIES.values() for check in checks)
 
 
@@ -57,14 +60,32 @@ class Case:
 
     def message(self, result: Result) -> str:
         """Say what failed, how, why it matters, and how to repeat just this."""
-        build = f"={self.subject.build}" if isinstance(self.subject.build, str) else ""
         head = " · ".join(filter(None, (self.subject.name, self.check.id, self.variant)))
-        node = f"conformance.test_catalogue::test_check[{self.id}]"
-        return "\n".join((
-            f"{head}: {result.outcome}", *(f"  {line}" for line in result.text.splitlines()), "",
-            f"expected: {self.check.title}", self.check.remedy, f"source: {self.check.source}",
-            f'repeat: pytest --pyargs "{node}" --subject {self.subject.name}{build}',
-        ))
+        return "\n".join(
+            (
+                f"{head}: {result.outcome}",
+                *(f"  {line}" for line in result.text.splitlines()),
+                "",
+                f"expected: {self.check.title}",
+                self.check.remedy,
+                f"source: {self.check.source}",
+                f"repeat: {self.repeat()}",
+            )
+        )
+
+    def repeat(self) -> str:
+        """The command that runs just this case again, from the same folder."""
+        node = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
+        if "test_catalogue.py::" not in node:
+            return f'pytest "{node}"'
+        options = [f"--subject {self.subject.name}"]
+        if isinstance(self.subject.build, str):
+            options[0] += f"={self.subject.build}"
+        if self.subject.kind == "own":
+            options.append(f"--input-shape {','.join(map(str, self.subject.input_shape or ()))}")
+        if self.subject.weights is not None:
+            options.append(f"--weights {self.subject.weights}")
+        return f'pytest --pyargs "conformance.test_catalogue::test_check[{self.id}]" {" ".join(options)}'
 
 
 def cases(subjects: Iterable[Subject], families: Iterable[str] = ()) -> Iterator[Case]:

@@ -39,10 +39,15 @@ def compare(name: str, expected: Array, actual: Array, bound: float = 0.0, prove
         return
     gap, index = largest_difference(expected, actual)
     allowed = bound * float(np.max(np.abs(expected), initial=0))
-    identical = np.array_equal(expected.view(f"u{expected.itemsize}"), actual.view(f"u{actual.itemsize}")) \
-        if expected.dtype == actual.dtype and expected.ndim else False
+    identical = (
+        np.array_equal(expected.view(f"u{expected.itemsize}"), actual.view(f"u{actual.itemsize}"))
+        if expected.dtype == actual.dtype and expected.ndim
+        else False
+    )
     if identical or (bound and gap <= allowed):
         return
     tolerance = f"allowed {allowed:.3g} ({provenance})" if bound else "allowed 0 (bit for bit)"
-    yield (f"{name}: expected {expected[index]:.9g}, actual {actual[index]:.9g} at {index}; "
-           f"largest difference {gap:.3g}, {tolerance}")
+    yield (
+        f"{name}: expected {expected[index]:.9g}, actual {actual[index]:.9g} at {index}; "
+        f"largest difference {gap:.3g}, {tolerance}"
+    )

@@ -17,8 +17,9 @@ def _attributes(values: Mapping[str, object]) -> str:
 
 def _inputs(graph: Graph, node: Node) -> str:
     """Where a node reads from: positions of nodes, ``images``, and the output where it is not the first."""
-    return ",".join(("images" if source < 0 else str(source)) + (f".{output}" if output else "")
-                    for source, output in node.inputs)
+    return ",".join(
+        ("images" if source < 0 else str(source)) + (f".{output}" if output else "") for source, output in node.inputs
+    )
 
 
 def manifest(name: str, graph: Graph, shape: Shape, other: Graph, other_shape: Shape) -> str:
@@ -35,14 +36,27 @@ def manifest(name: str, graph: Graph, shape: Shape, other: Graph, other_shape: S
         Text: a head, ``position | block | operator | attributes | inputs | output shapes`` for every operator,
         then ``name | slot | shape | settings`` for every parameter in the order of first use.
     """
-    lines = [f"{name}: {len(graph.nodes)} operators, {len(graph.parameters)} parameters, "
-             f"output shapes for images of {_shape(shape)} and {_shape(other_shape)}", ""]
+    lines = [
+        f"{name}: {len(graph.nodes)} operators, {len(graph.parameters)} parameters, "
+        f"output shapes for images of {_shape(shape)} and {_shape(other_shape)}",
+        "",
+    ]
     for node, twin in zip(graph.nodes, other.nodes, strict=True):
-        lines.append(" | ".join((
-            str(node.position), node.block or ".", node.operator, _attributes(node.attributes),
-            _inputs(graph, node), f"{_shape(node.shape)} {_shape(twin.shape)}")))
+        lines.append(
+            " | ".join(
+                (
+                    str(node.position),
+                    node.block or ".",
+                    node.operator,
+                    _attributes(node.attributes),
+                    _inputs(graph, node),
+                    f"{_shape(node.shape)} {_shape(twin.shape)}",
+                )
+            )
+        )
     lines.append("")
     for parameter in graph.parameters.values():
-        lines.append(" | ".join((parameter.name, parameter.slot, _shape(parameter.shape),
-                                 _attributes(parameter.settings))))
+        lines.append(
+            " | ".join((parameter.name, parameter.slot, _shape(parameter.shape), _attributes(parameter.settings)))
+        )
     return "\n".join(lines) + "\n"

@@ -19,7 +19,10 @@ def names_catalogue(argument: str) -> bool:
     """Whether a command-line argument asks for the catalogue: ``conformance``, a module of it, or its folder."""
     target = str(argument).partition("::")[0]
     return target.partition(".")[0] == "conformance" or (
-        not target.startswith("-") and Path(target).exists() and HERE in (Path(target).resolve(), *Path(target).resolve().parents))
+        not target.startswith("-")
+        and Path(target).exists()
+        and HERE in (Path(target).resolve(), *Path(target).resolve().parents)
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -72,14 +75,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep a subject's checks in one process, so that its network is built once."""
     if KEY not in config.stash:
         return None
-    from xdist.scheduler.loadgroup import LoadGroupScheduling
+    from conformance.scheduling import SubjectScheduling
 
-    config.option.loadgroup = True
-    return LoadGroupScheduling(config, log)
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Nothing is kept here: the summary reads pytest's own statistics."""
+    return SubjectScheduling(config, log)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

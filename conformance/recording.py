@@ -13,7 +13,6 @@ from conformance.comparison import Array
 from reference.mxnet_compat import mx
 
 
-
 class _Shared:
     """Lets NumPy read an MXNet array in place, through DLPack."""
 

@@ -90,13 +90,9 @@ class Request:
         except RequestError as error:
             raise pytest.UsageError(str(error)) from None
         if option.conformance_time_limit <= 0:
-            raise pytest.UsageError(
-                f"--time-limit {option.conformance_time_limit:g}: allowed are positive seconds"
-            )
+            raise pytest.UsageError(f"--time-limit {option.conformance_time_limit:g}: allowed are positive seconds")
         if getattr(option, "update_snapshots", False) and (getattr(option, "numprocesses", None) or 0) > 1:
-            raise pytest.UsageError(
-                "--snapshot-update needs one process: leave -n out, or snapshots can be lost"
-            )
+            raise pytest.UsageError("--snapshot-update needs one process: leave -n out, or snapshots can be lost")
         POOL.settings = Settings(
             option.conformance_ctx,
             option.conformance_time_limit,
@@ -142,9 +138,7 @@ class Request:
         reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is None or session.config.option.collectonly or session.exitstatus != pytest.ExitCode.OK:
             return
-        executed = any(
-            reporter.stats.get(outcome) for outcome in ("passed", "failed", "error", "xfailed", "xpassed")
-        )
+        executed = any(reporter.stats.get(outcome) for outcome in ("passed", "failed", "error", "xfailed", "xpassed"))
         if not executed:
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 

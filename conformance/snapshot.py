@@ -7,18 +7,22 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from syrupy.data import SnapshotCollections
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from syrupy.location import PyTestLocation
 
 from conformance.subject import RequestError, Subject
-from conformance.worker import Result
+from conformance.worker import Outcome, Result
 
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
 
 HERE = Path(__file__).parent
 #: Beside the package in a checkout, inside it where installed.
-RECORDED = next((folder for folder in (HERE / "snapshots", HERE.parent / "snapshots") if folder.is_dir()), HERE.parent / "snapshots")
+RECORDED = next(
+    (folder for folder in (HERE / "snapshots", HERE.parent / "snapshots") if folder.is_dir()),
+    HERE.parent / "snapshots",
+)
 SHOWN = 12
 
 
@@ -40,10 +44,10 @@ class ManifestExtension(SingleFileSnapshotExtension):
         """The subject's name."""
         return str(index)
 
-    def discover_snapshots(self, *, dirname: str, ignore_extensions: list[str] | None = None) -> Any:
+    def discover_snapshots(self, **options: Any) -> SnapshotCollections:
         """Only the run's own subjects: files of others are not unused, and may belong to the user."""
-        found = super().discover_snapshots(dirname=dirname, ignore_extensions=ignore_extensions)
-        kept = type(found)()
+        found = super().discover_snapshots(**options)
+        kept = SnapshotCollections()
         for collection in found:
             if Path(collection.location).stem in self.names:
                 kept.add(collection)
@@ -74,7 +78,7 @@ def compare_snapshot(subject: Subject, result: Result, snapshot: SnapshotAsserti
     if snapshot.update_snapshots and HERE in folder.parents:
         raise RequestError(f"--snapshot-update: {folder} is part of the installed suite; record it in a checkout")
     if not path.is_file() and not snapshot.update_snapshots:
-        outcome = "failed" if subject.kind == "reference" else "not applicable"
+        outcome: Outcome = "failed" if subject.kind == "reference" else "not applicable"
         return Result(outcome, f"no snapshot {path}: record it with --family structure --snapshot-update")
     recorded = path.read_text() if path.is_file() else ""
     extension = type("SubjectManifest", (ManifestExtension,), {"folder": folder, "names": frozenset({subject.name})})
@@ -88,8 +92,13 @@ def compare_snapshot(subject: Subject, result: Result, snapshot: SnapshotAsserti
 
 def manifest_differences(expected: str, actual: str) -> list[str]:
     """The first lines that differ between two manifests, the first of them named as the layer that diverges."""
-    lines = [line for line in difflib.unified_diff(expected.splitlines(), actual.splitlines(), "expected", "actual",
-                                                   n=0, lineterm="") if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+    lines = [
+        line
+        for line in difflib.unified_diff(
+            expected.splitlines(), actual.splitlines(), "expected", "actual", n=0, lineterm=""
+        )
+        if line[:1] in "+-" and line[:3] not in ("+++", "---")
+    ]
     body = [line for line in lines if " | " in line]
     first = next((line for line in body if line[0] == "+"), body[0] if body else lines[0])
     more = [f"and {len(lines) - SHOWN} more lines"] if len(lines) > SHOWN else []

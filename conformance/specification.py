@@ -11,8 +11,13 @@ from dataclasses import dataclass
 
 VGG_FILTERS = (64, 128, 256, 512, 512)
 RESNET_CHANNELS = (256, 512, 1024, 2048)
-ALEXNET_CONVOLUTIONS = ((64, 11, 4, 2, True), (192, 5, 1, 2, True), (384, 3, 1, 1, False), (256, 3, 1, 1, False),
-                        (256, 3, 1, 1, True))
+ALEXNET_CONVOLUTIONS = (
+    (64, 11, 4, 2, True),
+    (192, 5, 1, 2, True),
+    (384, 3, 1, 1, False),
+    (256, 3, 1, 1, False),
+    (256, 3, 1, 1, True),
+)
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,18 @@ def _plain(family: str, layers: tuple[int, ...], total: int, arrays: int, macs: 
     return Specification(family, layers, total, total, arrays, macs, total, smallest, 224, 240)
 
 
-def _deep(family: str, layers: tuple[int, ...], total: int, trainable: int, arrays: int, macs: int, published: int,
-          smallest: int, stem: int = 64, growth_rate: int = 32) -> Specification:
+def _deep(
+    family: str,
+    layers: tuple[int, ...],
+    total: int,
+    trainable: int,
+    arrays: int,
+    macs: int,
+    published: int,
+    smallest: int,
+    stem: int = 64,
+    growth_rate: int = 32,
+) -> Specification:
     return Specification(family, layers, total, trainable, arrays, macs, published, smallest, 64, 96, stem, growth_rate)
 
 
@@ -66,8 +81,9 @@ SPECIFICATIONS: dict[str, Specification] = {
     "resnet101": _deep("resnet", (3, 4, 23, 3), 44_707_176, 44_601_832, 626, 7_570_194_432, 44_549_160, 1),
     "resnet152": _deep("resnet", (3, 8, 36, 3), 60_419_944, 60_268_520, 932, 11_282_415_616, 60_192_808, 1),
     "densenet121": _deep("densenet", (6, 12, 24, 16), 8_072_744, 7_989_096, 726, 2_834_161_664, 7_978_856, 29),
-    "densenet161": _deep("densenet", (6, 12, 36, 24), 28_921_384, 28_701_448, 966, 7_727_907_072, 28_681_000, 29,
-                         96, 48),
+    "densenet161": _deep(
+        "densenet", (6, 12, 36, 24), 28_921_384, 28_701_448, 966, 7_727_907_072, 28_681_000, 29, 96, 48
+    ),
     "densenet169": _deep("densenet", (6, 12, 32, 32), 14_322_088, 14_163_688, 1014, 3_359_843_328, 14_149_480, 29),
     "densenet201": _deep("densenet", (6, 12, 48, 32), 20_260_008, 20_030_952, 1206, 4_291_365_888, 20_013_928, 29),
 }

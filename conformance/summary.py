@@ -12,8 +12,14 @@ from rich.table import Table
 from conformance.catalogue import FAMILIES
 
 CASE = re.compile(r"\[(?P<subject>[^\[\]]+?)-(?P<family>[a-z]+)\.[^\[\]]*\]$")
-COUNTED = {"passed": "passed", "failed": "failed", "error": "failed", "skipped": "skipped", "xfailed": "expected failure",
-           "xpassed": "failed"}
+COUNTED = {
+    "passed": "passed",
+    "failed": "failed",
+    "error": "failed",
+    "skipped": "skipped",
+    "xfailed": "expected failure",
+    "xpassed": "failed",
+}
 
 
 def write_summary(reporter: Any) -> None:
@@ -36,8 +42,11 @@ def write_summary(reporter: Any) -> None:
     families = [family for family in FAMILIES if any(key[1] == family for key in cells)]
     table = Table("subject", *families, "seconds", title="conformance")
     for subject in sorted(subjects):
-        table.add_row(subject, *(_cell(cells.get((subject, family), {})) for family in families),
-                      f"{seconds[subject]:.0f}")
+        table.add_row(
+            subject,
+            *(_cell(cells.get((subject, family), {})) for family in families),
+            f"{seconds[subject]:.0f}",
+        )
     console = Console(width=max(100, reporter._tw.fullwidth), color_system=None)
     with console.capture() as capture:
         console.print(table)

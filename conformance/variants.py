@@ -93,7 +93,10 @@ def prove(variant: str, net: Any) -> None:
     if getattr(net, "_cached_op", None) is None:
         raise Vacuous(f"{variant} was asked for, but no cached graph was built: it ran imperatively")
     flags = dict(getattr(net, "_flags", ()))
-    wanted = {"static_alloc": variant in ("static_alloc", "static_shape"), "static_shape": variant == "static_shape"}
+    wanted = {
+        "static_alloc": variant in ("static_alloc", "static_shape"),
+        "static_shape": variant == "static_shape",
+    }
     if variant in ("hybridized", *wanted) and any(bool(flags.get(key)) != value for key, value in wanted.items()):
         raise Vacuous(f"{variant} was asked for, but the cached graph's flags are {flags}")
     if variant == "imported" and not isinstance(net, mx.gluon.SymbolBlock):

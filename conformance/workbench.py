@@ -9,18 +9,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from conformance.graph import Graph, differences, pair_parameters
 from conformance.comparison import Array
+from conformance.graph import Graph
+from conformance.instances import Shape
+from conformance.learning import COURSES, Lesson, learn
+from conformance.matching import differences, pair_parameters
 from conformance.recording import Recording, Summary, read
-from conformance.runner import Runner, Shape
-from conformance.tracing import Builder, blocks, recorded_graph, structural_names, trace
+from conformance.runner import Runner
+from conformance.symbols import Builder
+from conformance.tracing import blocks, recorded_graph, structural_names, trace
 from reference.mxnet_compat import mx
 
 
 class Workbench(Runner):
     """A runner with the experiments of the catalogue's checks."""
-
-    # --- structure and parameters -------------------------------------------------------------------------------
 
     @property
     def architecture(self) -> str:
@@ -54,8 +56,6 @@ class Workbench(Runner):
         graph, _ = trace(self.build(classes=classes), (2, channels, side, side))
         weight = next(iter(graph.parameters.values()))
         return graph.nodes[graph.head].shape, weight.shape[1] if len(weight.shape) > 1 else 0
-
-    # --- where two runs part --------------------------------------------------------------------------------------
 
     @cached_property
     def recorded(self) -> dict[str, Graph]:
@@ -101,6 +101,7 @@ class Workbench(Runner):
             def hook(_: Any, __: Any, output: Any) -> None:
                 if isinstance(output, mx.nd.NDArray):
                     found[path] = Summary.of(output.asnumpy())
+
             return hook
 
         for path, block in blocks(net):
@@ -116,13 +117,13 @@ class Workbench(Runner):
         users = self.reference.graph.users(wrong[-1].removeprefix("step 1: gradient of "))
         return [f"first diverging layer in backward order: {users[0]}"] if users else []
 
-    # --- claims ---------------------------------------------------------------------------------------------------
-
     @property
     def reorders_sums(self) -> bool:
         """Whether the claim nests its concats differently, so that gradients are summed in another order."""
+
         def sizes(graph: Graph) -> list[int]:
             return [len(node.inputs) for node in graph.nodes if node.operator == "Concat"]
+
         return sizes(self.graph) != sizes(self.reference.graph)
 
     def _renamed(self, recording: Recording) -> Recording:
@@ -133,8 +134,10 @@ class Workbench(Runner):
             head, _, name = label.rpartition(" ")
             return f"{head} {names.get(name, name)}".strip()
 
-        return Recording(summaries={renamed(label): s for label, s in recording.summaries.items()},
-                         tensors={renamed(label): t for label, t in recording.tensors.items()})
+        return Recording(
+            summaries={renamed(label): s for label, s in recording.summaries.items()},
+            tensors={renamed(label): t for label, t in recording.tensors.items()},
+        )
 
     @property
     def trained_as_reference(self) -> Recording:
@@ -144,11 +147,11 @@ class Workbench(Runner):
     def train_as_reference(self, keep: frozenset[str]) -> Recording:
         """The claim trained once more, keeping tensors named as in the reference."""
         names = pair_parameters(self.reference.graph, self.graph)
-        own = frozenset(f"{label.rpartition(' ')[0]} {names.get(label.rpartition(' ')[2], label.rpartition(' ')[2])}"
-                        for label in keep)
+        own = frozenset(
+            f"{label.rpartition(' ')[0]} {names.get(label.rpartition(' ')[2], label.rpartition(' ')[2])}"
+            for label in keep
+        )
         return self._renamed(self.train("imperative", own))
-
-    # --- behaviour ------------------------------------------------------------------------------------------------
 
     @cached_property
     def initial(self) -> dict[str, Summary]:
@@ -186,8 +189,11 @@ class Workbench(Runner):
             with mx.autograd.record():
                 net(images).wait_to_read()
 
-        for when, run in (("in predict mode", predict), ("in train_mode() without backward", train_mode),
-                          ("in a recorded forward without backward", record)):
+        for when, run in (
+            ("in predict mode", predict),
+            ("in train_mode() without backward", train_mode),
+            ("in a recorded forward without backward", record),
+        ):
             run()
             after = {name: Summary.of(value) for name, value in self._statistics(net).items()}
             yield from ((when, name) for name in before if before[name] != after[name])
@@ -198,8 +204,6 @@ class Workbench(Runner):
         net = self.net(train=False)
         images = self.images(self.shape(2, train=True))
         return net(images).asnumpy(), [net(images[i : i + 1]).asnumpy()[0] for i in range(2)]
-
-    # --- files ----------------------------------------------------------------------------------------------------
 
     @contextmanager
     def saved_parameters(self) -> Iterator[Path]:
@@ -251,3 +255,7 @@ class Workbench(Runner):
             recording.note("step 1: logits", logits)
             recording.note("step 1: loss", self.loss(logits))
         return recording
+
+    def lesson(self, *, shuffled: bool) -> Lesson:
+        """What a new instance learns in its family's course."""
+        return learn(self.build, COURSES[self.architecture], shuffled=shuffled, seed=0, ctx=self.ctx)

@@ -50,7 +50,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one check: outcome, message, an optional payload (a manifest), and the worker's output."""
+    """What became of one check: outcome, message, a manifest where one was asked for, the worker's output."""
 
     outcome: Outcome
     text: str = ""
@@ -75,12 +75,17 @@ class Worker:
     def _start(self) -> None:
         """Start the process and hand it the subject."""
         self.connection, theirs = Pipe()
-        self.log = tempfile.TemporaryFile()
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 -- closed with the worker
         threads = str(self.settings.threads or share_of_cores())
         environment = {"OMP_NUM_THREADS": threads, "MXNET_STORAGE_FALLBACK_LOG_VERBOSE": "0", **os.environ}
         self.process = subprocess.Popen(
             [sys.executable, "-c", START, json.dumps([os.getcwd(), *sys.path]), str(theirs.fileno())],
-            pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=environment)
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=self.log,
+            env=environment,
+        )
         theirs.close()
         self.connection.send_bytes(cloudpickle.dumps((self.subject, self.settings.ctx)))
 
@@ -96,7 +101,7 @@ class Worker:
             while self.connection.poll(max(0.0, deadline - time.monotonic())):
                 kind, value = self.connection.recv()
                 if kind == "result":
-                    return Result(*value, output=self._output())
+                    return Result(value[0], value[1], value[2], self._output())
                 stages.append(value) if kind == "begin" else stages.pop()
         except (EOFError, ConnectionError):
             return self._lost("crashed", f"{check} {variant}".strip(), stages)
@@ -163,9 +168,6 @@ class Pool:
 POOL = Pool()
 
 
-# --- the process itself ---------------------------------------------------------------------------------------------
-
-
 def serve() -> None:
     """Answer the parent's requests until it closes the connection."""
     faulthandler.enable()
@@ -185,7 +187,9 @@ def serve() -> None:
 
 def _bench(subject: Subject, ctx: str, connection: Any, fatal: dict[str, str]) -> Any:
     """Build the workbench, its stages reported to the parent."""
-    from conformance.workbench import Workbench  # the parent imports this module too, and must not import MXNet
+    from conformance.workbench import (
+        Workbench,
+    )  # the parent imports this module too, and must not import MXNet
 
     @contextlib.contextmanager
     def stage(name: str) -> Iterator[None]:
@@ -219,5 +223,9 @@ def _answer(bench: Any, name: str, variant: str) -> tuple[Outcome, str, str | No
         where = traceback.extract_tb(error.__traceback__)[-1]
         first = (str(error).strip().splitlines() or [""])[0]
         print(traceback.format_exc(), file=sys.stderr, flush=True)
-        return "failed", f"{type(error).__name__}: {first} (raised in {where.name}, line {where.lineno})", None
+        return (
+            "failed",
+            f"{type(error).__name__}: {first} (raised in {where.name}, line {where.lineno})",
+            None,
+        )
     return "passed", "", payload if isinstance(payload, str) else None

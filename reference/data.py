@@ -101,9 +101,7 @@ def load_split(folder: Path, split: Split) -> tuple[NDArray[np.uint8], NDArray[n
     labels_path = _find(folder, f"{_PREFIXES[split]}-labels-idx1-ubyte")
     images, labels = read_images(images_path), read_labels(labels_path)
     if len(images) != len(labels):
-        raise ValueError(
-            f"{images_path}: {len(images)} images, but {len(labels)} labels in {labels_path.name}"
-        )
+        raise ValueError(f"{images_path}: {len(images)} images, but {len(labels)} labels in {labels_path.name}")
     return images, labels
 
 
@@ -140,9 +138,7 @@ def to_images(images: NDArray[np.uint8], size: int, channels: int = 3) -> NDArra
         ValueError: The images are not uint8 of three axes, or a size is below 1.
     """
     if images.dtype != np.uint8 or images.ndim != 3:
-        raise ValueError(
-            f"images are {images.dtype} of shape {images.shape}, expected uint8 of shape (N, H, W)"
-        )
+        raise ValueError(f"images are {images.dtype} of shape {images.shape}, expected uint8 of shape (N, H, W)")
     if size < 1 or channels < 1 or min(images.shape[1:]) < 1:
         raise ValueError(f"size {size}, channels {channels}, images {images.shape}: each must be at least 1")
     scaled = images.astype(np.float32) / np.float32(255)

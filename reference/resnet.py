@@ -77,9 +77,7 @@ class Bottleneck(HybridBlock):
             if project:
                 self.projection = nn.HybridSequential(prefix="projection_")
                 with self.projection.name_scope():
-                    self.projection.add(
-                        nn.Conv2D(channels, 1, strides=stride, use_bias=conv_bias), nn.BatchNorm()
-                    )
+                    self.projection.add(nn.Conv2D(channels, 1, strides=stride, use_bias=conv_bias), nn.BatchNorm())
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         """Add the body's output to the shortcut, then relu."""
@@ -149,22 +147,16 @@ def _stage(blocks: int, channels: int, stride: int, conv_bias: bool) -> Any:
     return stage
 
 
-def resnet50(
-    classes: int = 1000, *, conv_bias: bool = True, prefix: str | None = None, params: Any = None
-) -> ResNet:
+def resnet50(classes: int = 1000, *, conv_bias: bool = True, prefix: str | None = None, params: Any = None) -> ResNet:
     """Return ResNet-50, not initialized: 25,583,592 trainable parameters, 25,557,032 without biases."""
     return ResNet(VARIANTS["resnet50"], FILTERS, classes, conv_bias=conv_bias, prefix=prefix, params=params)
 
 
-def resnet101(
-    classes: int = 1000, *, conv_bias: bool = True, prefix: str | None = None, params: Any = None
-) -> ResNet:
+def resnet101(classes: int = 1000, *, conv_bias: bool = True, prefix: str | None = None, params: Any = None) -> ResNet:
     """Return ResNet-101, not initialized: 44,601,832 trainable parameters, 44,549,160 without biases."""
     return ResNet(VARIANTS["resnet101"], FILTERS, classes, conv_bias=conv_bias, prefix=prefix, params=params)
 
 
-def resnet152(
-    classes: int = 1000, *, conv_bias: bool = True, prefix: str | None = None, params: Any = None
-) -> ResNet:
+def resnet152(classes: int = 1000, *, conv_bias: bool = True, prefix: str | None = None, params: Any = None) -> ResNet:
     """Return ResNet-152, not initialized: 60,268,520 trainable parameters, 60,192,808 without biases."""
     return ResNet(VARIANTS["resnet152"], FILTERS, classes, conv_bias=conv_bias, prefix=prefix, params=params)

@@ -87,9 +87,7 @@ def _infer_shapes(net: ImageClassifier, input_shape: Shape) -> tuple[dict[str, S
     """Return the output shape of every node and the shape of every array, by name."""
     internals = net(mx.sym.var("data")).get_internals()
     # Weights that have their shape keep it: Gluon's symbol of a parameter may be older than the shape.
-    known = {
-        name: parameter.shape for name, parameter in net.collect_params().items() if all(parameter.shape)
-    }
+    known = {name: parameter.shape for name, parameter in net.collect_params().items() if all(parameter.shape)}
     try:
         # Where it fails, MXNet prints the shape of every array.
         with redirect_stdout(StringIO()):
@@ -103,9 +101,7 @@ def _infer_shapes(net: ImageClassifier, input_shape: Shape) -> tuple[dict[str, S
     return nodes, arrays
 
 
-def _layer_summaries(
-    net: ImageClassifier, nodes: dict[str, Shape], arrays: dict[str, Shape]
-) -> Iterator[LayerSummary]:
+def _layer_summaries(net: ImageClassifier, nodes: dict[str, Shape], arrays: dict[str, Shape]) -> Iterator[LayerSummary]:
     for name, block in _walk(net, ""):
         # Gluon calls the node of a layer "fwd", after the layer's prefix; a block of layers has no such node.
         output_shape = nodes.get(f"{block.prefix}fwd_output")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from conformance.check import NETWORKS, Check, NotApplicable, Vacuous, refuse
-from conformance.graph import Graph, Node
 from conformance.comparison import compare, largest_difference
+from conformance.graph import Graph, Node
 from conformance.tolerances import BATCH_INDEPENDENCE, CANCELLED_BIAS, DROPOUT_SIGMAS, RUNNING_STATISTICS
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ def _normalized_away(graph: Graph, node: Node) -> bool:
     users = graph.consumers(node.position)
     return bool(users) and all(
         (user.operator == "BatchNorm" and not user.attributes.get("use_global_stats"))
-        or (_passes_constants(user) and _normalized_away_after(graph, user)) for user in users)
+        or (_passes_constants(user) and _normalized_away_after(graph, user))
+        for user in users
+    )
 
 
 def _normalized_away_after(graph: Graph, node: Node) -> bool:
@@ -45,7 +47,8 @@ def cancelled_biases(graph: Graph) -> dict[str, str]:
     return {
         node.parameters[1]: node.parameters[0]
         for node in graph.nodes
-        if node.operator in ("Convolution", "FullyConnected") and len(node.parameters) == 2
+        if node.operator in ("Convolution", "FullyConnected")
+        and len(node.parameters) == 2
         and _normalized_away(graph, node)
     }
 
@@ -58,8 +61,11 @@ def check_gradients_reach_every_parameter(bench: Workbench) -> None:
     parameter is unused, frozen or cut off (``BlockGrad``, a dead branch); an infinite one, a wrong scale.
     """
     cancelled = cancelled_biases(bench.graph)
-    gradients = {name.removeprefix("step 1: gradient of "): summary
-                 for name, summary in bench.trained.summaries.items() if name.startswith("step 1: gradient of ")}
+    gradients = {
+        name.removeprefix("step 1: gradient of "): summary
+        for name, summary in bench.trained.summaries.items()
+        if name.startswith("step 1: gradient of ")
+    }
     if not gradients:
         raise Vacuous("the network has no gradient")
     problems = []
@@ -71,11 +77,15 @@ def check_gradients_reach_every_parameter(bench: Workbench) -> None:
         elif noise is None and gradient.largest == 0:
             problems.append(f"gradient of {name}: expected not zero, actual 0 everywhere")
         elif noise is not None and gradient.largest > noise:
-            problems.append(f"gradient of {name}: a BatchNorm cancels this bias; expected at most {noise:.3g} "
-                            f"({CANCELLED_BIAS.provenance}), actual {gradient.largest:.3g}")
-    problems += [f"{name}: no gradient (grad_req is {p.settings['grad_req']!r}, {p.slot})"
-                 for name, p in bench.graph.parameters.items()
-                 if name not in gradients and not p.slot.startswith("moving_")]
+            problems.append(
+                f"gradient of {name}: a BatchNorm cancels this bias; expected at most {noise:.3g} "
+                f"({CANCELLED_BIAS.provenance}), actual {gradient.largest:.3g}"
+            )
+    problems += [
+        f"{name}: no gradient (grad_req is {p.settings['grad_req']!r}, {p.slot})"
+        for name, p in bench.graph.parameters.items()
+        if name not in gradients and not p.slot.startswith("moving_")
+    ]
     input_gradient = bench.trained.summaries["step 1: input gradient"]
     if input_gradient.largest == 0 or not input_gradient.finite:
         problems.append(f"input gradient: expected finite and not zero, largest {input_gradient.largest}")
@@ -92,8 +102,11 @@ def check_parameters_move(bench: Workbench) -> None:
     moved = {name: after[f"step 1: {name}"] != summary for name, summary in before.items()}
     if not moved:
         raise Vacuous("the network has no parameter")
-    refuse(f"{name}: unchanged after a training step" for name, changed in moved.items()
-           if not changed and name not in cancelled)
+    refuse(
+        f"{name}: unchanged after a training step"
+        for name, changed in moved.items()
+        if not changed and name not in cancelled
+    )
 
 
 def check_running_statistics(bench: Workbench) -> None:
@@ -128,8 +141,13 @@ def _wrong_updates(bench: Workbench, node: Node, entered: np.ndarray, after: tup
         value = bench.values[name].astype(np.float64)
         for count, actual in enumerate(after, 1):
             value = value if frozen else momentum * value + (1 - momentum) * batch
-            problems += compare(f"{node}: {name} after {count} backward", value, actual[name].astype(np.float64),
-                                RUNNING_STATISTICS.bound, RUNNING_STATISTICS.provenance)
+            problems += compare(
+                f"{node}: {name} after {count} backward",
+                value,
+                actual[name].astype(np.float64),
+                RUNNING_STATISTICS.bound,
+                RUNNING_STATISTICS.provenance,
+            )
     return problems
 
 
@@ -169,11 +187,18 @@ def _wrong_fraction(node: Node, entered: np.ndarray, left: np.ndarray) -> list[s
     allowed = DROPOUT_SIGMAS.bound * math.sqrt(rate * (1 - rate) / trials)
     problems = []
     if abs(dropped / trials - rate) > allowed:
-        problems.append(f"{node}: expected a dropped fraction of {rate:g}, actual {dropped / trials:.4f} of {trials}, "
-                        f"allowed {allowed:.4f} ({DROPOUT_SIGMAS.provenance})")
+        problems.append(
+            f"{node}: expected a dropped fraction of {rate:g}, actual {dropped / trials:.4f} of {trials}, "
+            f"allowed {allowed:.4f} ({DROPOUT_SIGMAS.provenance})"
+        )
     kept = alive & (left != 0)
-    problems += compare(f"{node}: kept values", (entered[kept] / np.float32(1 - rate)), left[kept], 1e-6,
-                        "one float32 division, 2**-23 relative")
+    problems += compare(
+        f"{node}: kept values",
+        (entered[kept] / np.float32(1 - rate)),
+        left[kept],
+        1e-6,
+        "one float32 division, 2**-23 relative",
+    )
     return problems
 
 
@@ -186,9 +211,17 @@ def check_batch_independence(bench: Workbench) -> None:
     together, alone = bench.together_and_alone()
     if largest_difference(together[0], together[1])[0] == 0:
         raise Vacuous("different samples give the same logits")
-    refuse(line for sample, logits in enumerate(alone) for line in compare(
-        f"logits of sample {sample} alone", logits, together[sample], BATCH_INDEPENDENCE.bound,
-        BATCH_INDEPENDENCE.provenance))
+    refuse(
+        line
+        for sample, logits in enumerate(alone)
+        for line in compare(
+            f"logits of sample {sample} alone",
+            logits,
+            together[sample],
+            BATCH_INDEPENDENCE.bound,
+            BATCH_INDEPENDENCE.provenance,
+        )
+    )
 
 
 def check_classes_and_channels(bench: Workbench) -> None:
@@ -213,8 +246,11 @@ def check_reproducible(bench: Workbench) -> None:
     memory or state kept outside the block. Gradients and parameters are repeated by execution.train_mode.
     """
     again = bench.seeded_forward().summaries
-    refuse(f"{name}: differs between two runs with the same seed"
-           for name, summary in again.items() if summary != bench.trained.summaries[name])
+    refuse(
+        f"{name}: differs between two runs with the same seed"
+        for name, summary in again.items()
+        if summary != bench.trained.summaries[name]
+    )
 
 
 CHECKS = (
@@ -223,6 +259,13 @@ CHECKS = (
     Check(check_running_statistics, BATCHNORM),
     Check(check_dropout, DROPOUT),
     Check(check_batch_independence, BATCHNORM),
-    Check(check_classes_and_channels, "design contract: make_net(classes=N), deferred initialization", kinds=NETWORKS),
-    Check(check_reproducible, "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/mxnet/random/index.html"),
+    Check(
+        check_classes_and_channels,
+        "design contract: make_net(classes=N), deferred initialization",
+        kinds=NETWORKS,
+    ),
+    Check(
+        check_reproducible,
+        "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/mxnet/random/index.html",
+    ),
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conformance.check import CLAIMS, Check, Vacuous, refuse
-from conformance.graph import differences, pair_nodes
 from conformance.comparison import compare
+from conformance.matching import differences, pair_nodes
 from conformance.tolerances import REORDERED_SUMS
 
 if TYPE_CHECKING:
@@ -54,9 +54,21 @@ def check_training(bench: Workbench) -> None:
     keep = frozenset(names)
     left, right = bench.reference.train("imperative", keep), bench.train_as_reference(keep)
     bound = REORDERED_SUMS if bench.reorders_sums else None
-    problems = [line for name in names for line in (
-        compare(name, left.tensors[name], right.tensors[name], bound.bound if bound else 0.0,
-                bound.provenance if bound else "") if name in right.tensors else [f"{name}: missing"])]
+    problems = [
+        line
+        for name in names
+        for line in (
+            compare(
+                name,
+                left.tensors[name],
+                right.tensors[name],
+                bound.bound if bound else 0.0,
+                bound.provenance if bound else "",
+            )
+            if name in right.tensors
+            else [f"{name}: missing"]
+        )
+    ]
     if problems:
         problems = [*problems[:SHOWN], f"{len(problems)} tensors differ", *bench.backward_divergence(names)]
     refuse(problems)

@@ -1,3 +1,48 @@
 """Short training runs on real images: the network learns what can be learned, and nothing else."""
 
-CHECKS = ()
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conformance.check import NETWORKS, Check, refuse
+from conformance.specification import REPRESENTATIVES
+from conformance.subject import Subject
+from conformance.tolerances import CONTROL_ACCURACY, LEARNED_ACCURACY
+
+if TYPE_CHECKING:
+    from conformance.workbench import Workbench
+
+SOURCE = "benchmarks/convergence.py: each bound beside what 20 seeds gave"
+
+
+def unless_representative(subject: Subject) -> str:
+    """Only the smallest network of each family is measured; the others would need their own bounds."""
+    if subject.architecture in REPRESENTATIVES:
+        return ""
+    return f"bounds are measured for the smallest network of each family: {', '.join(REPRESENTATIVES)}"
+
+
+def check_learns(bench: Workbench) -> None:
+    """It learns 64 real images to the stated train accuracy in 40 steps.
+
+    A network whose single steps are right and that does not learn has a wrong initializer, scale or mode.
+    """
+    bound, actual = LEARNED_ACCURACY[bench.architecture], bench.lesson(shuffled=False).train_accuracy
+    if actual < bound.bound:
+        refuse([f"train accuracy: expected at least {bound.bound} ({bound.provenance}), actual {actual:.3f}"])
+
+
+def check_negative_control(bench: Workbench) -> None:
+    """With shuffled labels, held-out accuracy stays at chance.
+
+    Accuracy above chance from labels that say nothing means that the true labels leak into the run.
+    """
+    bound, actual = CONTROL_ACCURACY[bench.architecture], bench.lesson(shuffled=True).held_out_accuracy
+    if actual > bound.bound:
+        refuse([f"held-out accuracy: expected at most {bound.bound} ({bound.provenance}), actual {actual:.3f}"])
+
+
+CHECKS = tuple(
+    Check(function, SOURCE, kinds=NETWORKS, unless=unless_representative)
+    for function in (check_learns, check_negative_control)
+)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conformance.check import Check, Vacuous, refuse
-from conformance.graph import differences
 from conformance.comparison import compare
+from conformance.matching import differences
 from conformance.tolerances import FUSED_LOGITS
 
 if TYPE_CHECKING:
@@ -40,8 +40,10 @@ def check_same_operators(bench: Workbench) -> None:
     for mode, recorded in bench.recorded.items():
         if not recorded.nodes:
             raise Vacuous("autograd recorded no operator")
-        problems += [f"{mode}: {difference} (expected: what ran imperatively)"
-                     for difference in differences(recorded, bench.anonymous_graph)]
+        problems += [
+            f"{mode}: {difference} (expected: what ran imperatively)"
+            for difference in differences(recorded, bench.anonymous_graph)
+        ]
     refuse(problems)
 
 
@@ -59,7 +61,12 @@ def check_predict_mode(bench: Workbench, variant: str) -> None:
     _refuse_vacuous(actual)
     names = actual.different()[:SHOWN]
     if names:
-        _report(bench, names, bench.predict("imperative", frozenset(names)), bench.predict(variant, frozenset(names)))
+        _report(
+            bench,
+            names,
+            bench.predict("imperative", frozenset(names)),
+            bench.predict(variant, frozenset(names)),
+        )
 
 
 def _check_fused(bench: Workbench) -> None:
@@ -67,8 +74,13 @@ def _check_fused(bench: Workbench) -> None:
     expected = bench.predicted
     actual = bench.predict("fused", frozenset(expected.summaries))
     _refuse_vacuous(actual)
-    refuse(line for name in expected.tensors for line in compare(
-        name, expected.tensors[name], actual.tensors[name], FUSED_LOGITS.bound, FUSED_LOGITS.provenance))
+    refuse(
+        line
+        for name in expected.tensors
+        for line in compare(
+            name, expected.tensors[name], actual.tensors[name], FUSED_LOGITS.bound, FUSED_LOGITS.provenance
+        )
+    )
 
 
 def check_train_mode(bench: Workbench, variant: str) -> None:
@@ -83,8 +95,13 @@ def check_train_mode(bench: Workbench, variant: str) -> None:
     different = actual.different()
     if different:
         names = different[:SHOWN]
-        _report(bench, names, bench.train("imperative", frozenset(names)), bench.train(variant, frozenset(names)),
-                len(different))
+        _report(
+            bench,
+            names,
+            bench.train("imperative", frozenset(names)),
+            bench.train(variant, frozenset(names)),
+            len(different),
+        )
 
 
 def _report(bench: Workbench, names: list[str], expected: Recording, actual: Recording, total: int = 0) -> None:

@@ -41,8 +41,11 @@ def _unequal(bench: Workbench, loaded: dict) -> list[str]:  # type: ignore[type-
     """Names that are missing or changed."""
     if not loaded:
         raise Vacuous("no parameter came back")
-    return [f"{name}: " + ("missing" if name not in loaded else "not the saved values")
-            for name, summary in bench.initial.items() if loaded.get(name) != summary]
+    return [
+        f"{name}: " + ("missing" if name not in loaded else "not the saved values")
+        for name, summary in bench.initial.items()
+        if loaded.get(name) != summary
+    ]
 
 
 CHECKS = (Check(check_parameters_round_trip, SAVING), Check(check_export_round_trip, SAVING))

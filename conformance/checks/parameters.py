@@ -50,10 +50,15 @@ def check_multiply_adds(bench: Workbench) -> None:
     weights at the wrong resolution.
     """
     actual = measure(bench.graph).multiply_adds
-    expected = {"specification": bench.subject.specification.multiply_adds,
-                "closed formula": count(bench.architecture).multiply_adds}
-    refuse(f"multiply-adds: expected {value:,} ({source}), actual {actual:,}"
-           for source, value in expected.items() if value != actual)
+    expected = {
+        "specification": bench.subject.specification.multiply_adds,
+        "closed formula": count(bench.architecture).multiply_adds,
+    }
+    refuse(
+        f"multiply-adds: expected {value:,} ({source}), actual {actual:,}"
+        for source, value in expected.items()
+        if value != actual
+    )
 
 
 def check_published_counts(bench: Workbench) -> None:
@@ -64,15 +69,26 @@ def check_published_counts(bench: Workbench) -> None:
     """
     spec, graph = bench.subject.specification, bench.graph
     biased = spec.family in ("alexnet", "vgg")
-    biases = 0 if biased else sum(
-        math.prod(graph.parameters[name].shape)
-        for node in graph.nodes if node.operator == "Convolution" for name in node.parameters[1:])
+    biases = (
+        0
+        if biased
+        else sum(
+            math.prod(graph.parameters[name].shape)
+            for node in graph.nodes
+            if node.operator == "Convolution"
+            for name in node.parameters[1:]
+        )
+    )
     found = {"less its convolution biases": measure(graph).trainable - biases}
     if not biased and bench.subject.kind == "reference":
         found["built with conv_bias=False"] = measure(bench.graph_of(conv_bias=False)).trainable
-    refuse(f"{how}: expected {spec.published:,} parameters, actual {value:,}"
-           for how, value in found.items() if value != spec.published)
+    refuse(
+        f"{how}: expected {spec.published:,} parameters, actual {value:,}"
+        for how, value in found.items()
+        if value != spec.published
+    )
 
 
-CHECKS = tuple(Check(function, SOURCE, kinds=NETWORKS)
-               for function in (check_counts, check_multiply_adds, check_published_counts))
+CHECKS = tuple(
+    Check(function, SOURCE, kinds=NETWORKS) for function in (check_counts, check_multiply_adds, check_published_counts)
+)

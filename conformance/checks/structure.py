@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conformance.check import CLAIMS, Check, refuse
-from conformance.graph import differences, pair_parameters
 from conformance.manifest import manifest
+from conformance.matching import differences, pair_parameters
 
 if TYPE_CHECKING:
     from conformance.workbench import Workbench
@@ -44,17 +44,26 @@ def check_parameter_settings(bench: Workbench) -> None:
     for name, twin in pairs.items():
         left, right = expected.parameters[name], actual.parameters[twin]
         wanted, seen = ({"shape": p.shape, **p.settings} for p in (left, right))
-        problems += [f"{twin}: expected {key} {wanted[key]!r}, actual {seen[key]!r} (reference: {name})"
-                     for key in wanted if wanted[key] != seen[key]]
+        problems += [
+            f"{twin}: expected {key} {wanted[key]!r}, actual {seen[key]!r} (reference: {name})"
+            for key in wanted
+            if wanted[key] != seen[key]
+        ]
     if not pairs:
         problems.append("no parameter could be matched: see structure.graph")
     refuse(problems)
 
 
 CHECKS = (
-    Check(check_snapshot, "https://arxiv.org/abs/1512.03385 and the other papers named in reference/",
-          kinds=frozenset({"reference", "own"})),
+    Check(
+        check_snapshot,
+        "https://arxiv.org/abs/1512.03385 and the other papers named in reference/",
+        kinds=frozenset({"reference", "own"}),
+    ),
     Check(check_graph, "the architecture tables in reference/", kinds=CLAIMS),
-    Check(check_parameter_settings, "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/gluon/parameter.html",
-          kinds=CLAIMS),
+    Check(
+        check_parameter_settings,
+        "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/gluon/parameter.html",
+        kinds=CLAIMS,
+    ),
 )

@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 
 
 @parametrize_with_checks([Subject("small", build=SmallNet, input_shape=(3, 32, 32))])
-def test_block(case: Case, snapshot: SnapshotAssertion) -> None:
+def test_small(case: Case, snapshot: SnapshotAssertion) -> None:
     """Every check that applies to the block holds."""
     case.run(snapshot)

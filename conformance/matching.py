@@ -1,0 +1,183 @@
+"""Are two networks the same? Graphs compared bottom-up, whatever their names and the order of calls.
+
+Every node is hashed from its operator, its attributes and the hashes of its inputs, so equal hashes mean equal
+computations. The first difference reported is the first place where the two networks really part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from conformance.graph import Graph, Node
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One place where two graphs part, in the words of a failure message."""
+
+    where: Node | None
+    text: str
+
+    def __str__(self) -> str:
+        """Give the text."""
+        return self.text
+
+
+def _flattened(graph: Graph, node: Node, keys: Mapping[int, str]) -> list[str]:
+    """Inputs of a concat with nested concats along the same axis opened up."""
+    result = []
+    for source, output in node.inputs:
+        inner = graph.nodes[source] if source >= 0 else None
+        if inner is not None and inner.operator == "Concat" and inner.attributes == node.attributes:
+            result += _flattened(graph, inner, keys)
+        else:
+            result.append(f"{keys[source]}.{output}")
+    return result
+
+
+def _hash_node(graph: Graph, node: Node, keys: Mapping[int, str]) -> str:
+    """Hash a node from its operator, attributes, parameter slots and the hashes of its inputs."""
+    if node.operator == "Concat":
+        inputs = _flattened(graph, node, keys)
+    else:
+        inputs = [f"{keys[source]}.{output}" for source, output in node.inputs]
+    if node.operator == "add":
+        inputs.sort()
+    slots = [graph.parameters[name].slot for name in node.parameters if name in graph.parameters]
+    text = repr((node.operator, sorted(node.attributes.items()), inputs, slots))
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def _hash_all(graph: Graph, forced: Mapping[int, str]) -> list[str]:
+    """Hash every node in order; ``forced`` replaces the hash of nodes already reported as different."""
+    keys = {-1: "images"}
+    for index, node in enumerate(graph.nodes):
+        keys[index] = forced.get(index) or _hash_node(graph, node, keys)
+    return [keys[index] for index in range(len(graph.nodes))]
+
+
+def _sources(graph: Graph, node: Node, keys: Sequence[str]) -> list[str]:
+    """Hashes of a node's inputs, order aside."""
+    return sorted("images" if source < 0 else keys[source] for source, _ in node.inputs)
+
+
+def _unmatched(keys: Sequence[str], others: Sequence[str]) -> list[int]:
+    """Indices of ``keys`` that have no partner of the same hash among ``others``, in order."""
+    available = Counter(others)
+    result = []
+    for index, key in enumerate(keys):
+        if available[key]:
+            available[key] -= 1
+        else:
+            result.append(index)
+    return result
+
+
+def _counterpart(
+    node: Node,
+    expected: Graph,
+    actual: Graph,
+    left: Sequence[str],
+    right: Sequence[str],
+    candidates: Iterable[int],
+) -> int | None:
+    """The actual node that stands where ``node`` should: same inputs, and the same operator if there is one."""
+    wanted = _sources(expected, node, left)
+    ranked = []
+    for index in candidates:
+        other = actual.nodes[index]
+        same_inputs = _sources(actual, other, right) == wanted
+        same_operator = other.operator == node.operator
+        overlap = bool(set(_sources(actual, other, right)) & set(wanted))
+        if same_inputs or (overlap and same_operator) or overlap:
+            ranked.append((-(4 * same_inputs + 2 * same_operator + overlap), index))
+    return min(ranked)[1] if ranked else None
+
+
+def differences(expected: Graph, actual: Graph, limit: int = 8) -> list[Difference]:
+    """Compare two graphs and list up to ``limit`` places where they part, in graph order.
+
+    Each place found is then taken as equal, so that what only follows from it is not reported again.
+    """
+    found: list[Difference] = []
+    forced: dict[int, str] = {}
+    tolerated: dict[int, str] = {}
+    while len(found) < limit:
+        left, right = _hash_all(expected, tolerated), _hash_all(actual, forced)
+        missing, extra = _unmatched(left, right), _unmatched(right, left)
+        if not missing and not extra:
+            break
+        node = expected.nodes[missing[0]] if missing else None
+        twin = _counterpart(node, expected, actual, left, right, extra) if node else None
+        found.append(_describe(node, actual.nodes[twin] if twin is not None else None, actual, extra))
+        if node is None or twin is None:
+            break
+        forced[twin] = tolerated[missing[0]] = f"reported {len(found)}"
+    return found + _wiring(expected, actual, found)
+
+
+def _describe(node: Node | None, twin: Node | None, actual: Graph, extra: Sequence[int]) -> Difference:
+    """Put one difference into words."""
+    if node is None:
+        first = actual.nodes[extra[0]]
+        return Difference(first, f"{first}: not in the reference {dict(first.attributes)}")
+    if twin is None:
+        seen = f"; first unexpected: {actual.nodes[extra[0]]}" if extra else ""
+        return Difference(actual.nodes[extra[0]] if extra else node, f"{node}: missing{seen}")
+    if node.operator != twin.operator:
+        return Difference(
+            twin,
+            f"{twin}: expected {node.operator} {dict(node.attributes)} ({node.block}), "
+            f"actual {twin.operator} {dict(twin.attributes)}",
+        )
+    keys = sorted(set(node.attributes) | set(twin.attributes))
+    changed = [
+        f"{key} expected {node.attributes.get(key)!r}, actual {twin.attributes.get(key)!r}"
+        for key in keys
+        if node.attributes.get(key) != twin.attributes.get(key)
+    ]
+    text = "; ".join(changed) or "its inputs or their order differ from the reference's"
+    return Difference(twin, f"{twin}: {text} (reference: {node.block})")
+
+
+def pair_nodes(expected: Graph, actual: Graph) -> dict[int, int]:
+    """Match nodes of equal hash: index in ``expected`` -> index in ``actual``, each used once."""
+    waiting: dict[str, list[int]] = {}
+    for index, key in enumerate(_hash_all(actual, {})):
+        waiting.setdefault(key, []).append(index)
+    return {index: waiting[key].pop(0) for index, key in enumerate(_hash_all(expected, {})) if waiting.get(key)}
+
+
+def pair_parameters(expected: Graph, actual: Graph) -> dict[str, str]:
+    """Match parameters through matching nodes: name in ``expected`` -> name in ``actual``."""
+    pairs: dict[str, str] = {}
+    for index, other in pair_nodes(expected, actual).items():
+        pairs.update(zip(expected.nodes[index].parameters, actual.nodes[other].parameters, strict=False))
+    return pairs
+
+
+def _wiring(expected: Graph, actual: Graph, found: Sequence[Difference]) -> list[Difference]:
+    """Differences that hashes do not show: the head, shared or unused parameters."""
+    if found:
+        return []
+    result = []
+    nodes = pair_nodes(expected, actual)
+    if nodes.get(expected.head) != actual.head:
+        result.append(
+            Difference(
+                actual.nodes[actual.head],
+                f"{actual.nodes[actual.head]}: is returned; expected {expected.nodes[expected.head]}",
+            )
+        )
+    used: dict[str, str] = {}
+    for index, other in nodes.items():
+        for name, twin in zip(expected.nodes[index].parameters, actual.nodes[other].parameters, strict=True):
+            if used.setdefault(twin, name) != name:
+                node = actual.nodes[other]
+                result.append(Difference(node, f"{node}: reads {twin!r}, which the reference keeps apart"))
+    unused = sorted(set(actual.parameters) - set(used))
+    result += [Difference(None, f"parameter {name!r} is not in the reference") for name in unused]
+    return result
