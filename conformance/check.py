@@ -70,6 +70,12 @@ class Check:
         return (inspect.getdoc(self.function) or "").partition("\n")[2].strip()
 
 
+def cause(error: Exception) -> str:
+    """The line of an error that says what happened; MXNet puts a listing of C++ frames before it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    return next((line for line in lines if "Error:" in line or "failed:" in line), lines[0])
+
+
 def refuse(problems: Iterable[str]) -> None:
     """Fail with all problems of a check at once.
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import gc
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conformance import variants
+from conformance.check import cause
 from conformance.comparison import Array
 from conformance.graph import Graph
 from conformance.matching import differences, pair_parameters
@@ -28,15 +27,6 @@ if TYPE_CHECKING:
 
 FULL_SIZE = 224
 Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A network ready to run in one variant, with its parameters by structural name."""
-
-    net: Any
-    parameters: Mapping[str, Any]
-    variant: str
 
 
 @contextmanager
@@ -84,8 +74,7 @@ class Instances:
             for part in attribute.split("."):
                 found = getattr(found, part)
         except Exception as error:
-            reason = str(error).strip().splitlines() or [""]
-            raise RequestError(f"subject {self.subject.name}={build}: {type(error).__name__}: {reason[0]}") from None
+            raise RequestError(f"subject {self.subject.name}={build}: {type(error).__name__}: {cause(error)}") from None
         if not callable(found):
             raise RequestError(f"subject {self.subject.name}={build}: {attribute} is not callable")
         return found  # type: ignore[no-any-return]
@@ -176,8 +165,7 @@ class Instances:
         try:
             net.load_parameters(str(self.subject.weights), ctx=self.ctx)
         except Exception as error:
-            reason = str(error).strip().splitlines() or [""]
-            raise RequestError(f"weights file {self.subject.weights} does not fit: {reason[0]}") from None
+            raise RequestError(f"weights file {self.subject.weights} does not fit: {cause(error)}") from None
         names = structural_names(net)
         return {names[full]: p.data().asnumpy() for full, p in net.collect_params().items()}
 
@@ -193,7 +181,7 @@ class Instances:
         """Fixed labels, spread over the classes."""
         return mx.nd.array(np.arange(1, batch + 1) * 37 % classes, ctx=self.ctx)
 
-    def net(self, *, train: bool = True) -> Any:
+    def new(self, *, train: bool = True) -> Any:
         """A new instance holding :attr:`values`; without gradients where it is not to be trained."""
         gc.collect()  # blocks and trainers sit in reference cycles: give the last instance's memory back first
         net = self.build()
@@ -206,19 +194,3 @@ class Instances:
             parameter.set_data(mx.nd.array(self.values[names[full]], dtype=parameter.dtype, ctx=self.ctx))
             parameter._finish_deferred_init()
         return net
-
-    @cached_property
-    def exported(self) -> variants.Exported:
-        """The subject exported once, to be imported by everyone who asks."""
-        net = self.net(train=False)
-        return variants.export(net, self.images(self.shape()), structural_names(net))
-
-    def prepared(self, variant: str, images: Any, *, train: bool) -> Prepared:
-        """A new instance set up to run in ``variant``."""
-        if variant == "imported":
-            ready, names = self.exported.load(self.ctx), self.exported.names
-        else:
-            net = self.net(train=train)
-            ready, names = variants.SETUP[variant](net, images), structural_names(net)
-        found = {names[full]: parameter for full, parameter in ready.collect_params().items() if full in names}
-        return Prepared(ready, {name: found[name] for name in self.graph.parameters if name in found}, variant)

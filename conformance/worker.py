@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 import cloudpickle
 
-from conformance.check import NotApplicable, NotExecuted
+from conformance.check import NotApplicable, NotExecuted, cause
 from conformance.subject import RequestError, Subject
 
 Outcome = Literal["passed", "failed", "not applicable", "not executed", "refused", "crashed", "hung"]
@@ -221,11 +221,10 @@ def _answer(bench: Any, name: str, variant: str) -> tuple[Outcome, str, str | No
         return "refused", str(error), None
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
-        first = (str(error).strip().splitlines() or [""])[0]
         print(traceback.format_exc(), file=sys.stderr, flush=True)
         return (
             "failed",
-            f"{type(error).__name__}: {first} (raised in {where.name}, line {where.lineno})",
+            f"{type(error).__name__}: {cause(error)} (raised in {where.name}, line {where.lineno})",
             None,
         )
     return "passed", "", payload if isinstance(payload, str) else None
