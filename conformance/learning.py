@@ -16,7 +16,6 @@ from reference.mxnet_compat import mx
 CLASSES = 10
 TRAIN_IMAGES = 64
 HELD_OUT_IMAGES = 200
-BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -25,12 +24,14 @@ class Course:
 
     Attributes:
         size: Image side in pixels.
-        steps: Training steps of :data:`BATCH` images.
+        batch: Images in a step.
+        steps: Training steps.
         optimizer: Gluon's name of it.
         settings: The optimizer's arguments.
     """
 
     size: int
+    batch: int
     steps: int
     optimizer: str
     settings: tuple[tuple[str, float], ...]
@@ -46,10 +47,10 @@ class Lesson:
 
 #: How the smallest network of each family is taught; benchmarks/convergence.py measures what it then learns.
 COURSES = {
-    "alexnet": Course(64, 40, "adam", (("learning_rate", 5e-4),)),
-    "vgg11": Course(32, 40, "adam", (("learning_rate", 3e-4),)),
-    "resnet50": Course(32, 40, "adam", (("learning_rate", 5e-4),)),
-    "densenet121": Course(32, 40, "adam", (("learning_rate", 1e-3),)),
+    "alexnet": Course(64, 32, 24, "adam", (("learning_rate", 5e-4),)),
+    "vgg11": Course(32, 32, 24, "adam", (("learning_rate", 3e-4),)),
+    "resnet50": Course(32, 16, 24, "adam", (("learning_rate", 5e-4),)),
+    "densenet121": Course(32, 16, 24, "adam", (("learning_rate", 1e-3),)),
 }
 
 
@@ -83,13 +84,13 @@ def learn(build: Callable[..., Any], course: Course, *, shuffled: bool, seed: in
     loss_of = mx.gluon.loss.SoftmaxCrossEntropyLoss()
     for step in range(course.steps):
         mx.random.seed(seed * 1000 + step)
-        if step * BATCH % TRAIN_IMAGES == 0:
+        if step * course.batch % TRAIN_IMAGES == 0:
             places = order.permutation(TRAIN_IMAGES)
-        chosen = places[step * BATCH % TRAIN_IMAGES :][:BATCH]
+        chosen = places[step * course.batch % TRAIN_IMAGES :][: course.batch]
         with mx.autograd.record():
             loss = loss_of(net(images[chosen]), mx.nd.array(labels[chosen], ctx=ctx))
         loss.backward()
-        trainer.step(BATCH)
+        trainer.step(course.batch)
     return Lesson(
         _accuracy(net, images, labels),
         _accuracy(net, mx.nd.array(to_images(unseen, course.size), ctx=ctx), truth),

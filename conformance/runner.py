@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from conformance import variants
 from conformance.comparison import Array
-from conformance.graph import Node
-from conformance.instances import Instances, Prepared, Shape
+from conformance.graph import Graph, Node
+from conformance.instances import Instances, Shape
 from conformance.recording import Recording, read
-from conformance.tracing import trace
+from conformance.symbols import Builder
+from conformance.tracing import recorded_graph, structural_names, trace
 from reference.mxnet_compat import mx
 
 LEARNING_RATE = 1e-3
@@ -23,8 +25,63 @@ def _run_names(shapes: Sequence[Shape]) -> list[str]:
     return [f"logits of run {number} {shape}" for number, shape in enumerate(shapes, 1)]
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A network ready to run in one variant, with its parameters by structural name."""
+
+    net: Any
+    parameters: Mapping[str, Any]
+    variant: str
+
+
 class Runner(Instances):
     """Runs one subject: predictions, training steps, the output of every node."""
+
+    @cached_property
+    def recorded(self) -> dict[str, Graph | Exception]:
+        """The graph of what ran imperatively in predict and in train mode, as autograd recorded it.
+
+        This is the first time the subject runs: one that crashes or hangs at every run does so here, once.
+        """
+        with self.stage("running the network imperatively"):
+            net, images = self.new(train=False), self.images(self.shape(1, train=True))
+            images.attach_grad()
+            graphs: dict[str, Graph | Exception] = {}
+            for mode in ("predict mode", "train mode"):
+                with mx.autograd.record(train_mode=mode == "train mode"):
+                    output = net(images)
+                output.wait_to_read()
+                try:
+                    graphs[mode] = recorded_graph(output)
+                except Exception as error:
+                    graphs[mode] = error
+            return graphs
+
+    @cached_property
+    def anonymous_graph(self) -> Graph:
+        """The traced graph without parameter names, to be compared with a recorded one."""
+        return Builder(self.traced[1], {}, None).build({})
+
+    def net(self, *, train: bool = True) -> Any:
+        """A new instance, once the subject has been seen to run."""
+        _ = self.recorded
+        return self.new(train=train)
+
+    @cached_property
+    def exported(self) -> variants.Exported:
+        """The subject exported once, to be imported by everyone who asks."""
+        net = self.net(train=False)
+        return variants.export(net, self.images(self.shape()), structural_names(net))
+
+    def prepared(self, variant: str, images: Any, *, train: bool) -> Prepared:
+        """A new instance set up to run in ``variant``."""
+        if variant == "imported":
+            ready, names = self.exported.load(self.ctx), self.exported.names
+        else:
+            net = self.net(train=train)
+            ready, names = variants.SETUP[variant](net, images), structural_names(net)
+        found = {names[full]: parameter for full, parameter in ready.collect_params().items() if full in names}
+        return Prepared(ready, {name: found[name] for name in self.graph.parameters if name in found}, variant)
 
     def predict(self, variant: str, keep: frozenset[str] = frozenset(), expected: Recording | None = None) -> Recording:
         """Logits in predict mode at full size, then with another batch and image size, then as first."""

@@ -38,6 +38,8 @@ def check_same_operators(bench: Workbench) -> None:
     """
     problems = []
     for mode, recorded in bench.recorded.items():
+        if isinstance(recorded, Exception):
+            raise Vacuous(f"autograd's record cannot be read: {recorded}")
         if not recorded.nodes:
             raise Vacuous("autograd recorded no operator")
         problems += [
