@@ -127,6 +127,8 @@ class Request:
             if result.outcome == "refused":
                 POOL.close()
                 raise pytest.UsageError(result.text)
+            # A stage that ended the process here is tried once more, so that a check fails by name.
+            POOL.worker(subject).fatal_stages.clear()
 
     def parameters(self) -> list[Any]:
         """The requested cases as pytest's parameters."""
