@@ -56,7 +56,7 @@ class Project:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
             cwd=self.folder,
-            env={**environment, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"},
+            env={**environment, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
             capture_output=True,
             text=True,
             check=False,

@@ -1,0 +1,122 @@
+"""A subject that crashes or hangs fails by name; runs that do not ask for the catalogue are left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from catalogue_runs import Project, new_project
+
+SHAPE = ("--input-shape", "3,32,32")
+FOREIGN = """
+import sys
+
+def pytest_addoption(parser):
+    for name in ("--subject", "--ctx", "--family", "--weights", "--input-shape", "--time-limit", "--snapshot-dir"):
+        parser.addoption(name, default="theirs")
+
+def pytest_sessionfinish(session):
+    print("imported:", sorted({"mxnet", "conformance.request"} & set(sys.modules)))
+"""
+PARAMETRIZED = """
+from conformance import Subject, parametrize_with_checks
+from my_block import Mine, Unsure
+
+class Local:
+    shape = (3, 32, 32)
+
+def make(block):
+    return lambda: block()
+
+SUBJECTS = [
+    Subject("a_class", build=Mine, input_shape=Local.shape),
+    Subject("a_lambda", build=lambda: Mine(), input_shape=Local.shape),
+    Subject("a_closure", build=make(Mine), input_shape=Local.shape),
+    Subject("unsure", build=Unsure, input_shape=Local.shape, expected_failures={
+        "execution.same_operators": "https://example.org/1", "files.export_round_trip": "https://example.org/2"}),
+]
+
+@parametrize_with_checks(SUBJECTS, families=("structure", "files"))
+def test_block(case, snapshot):
+    case.run(snapshot)
+
+@parametrize_with_checks(SUBJECTS[-1:], families=("execution",))
+def test_again(case):
+    case.run()
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Give a new project."""
+    return new_project(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("factory", "says"),
+    [
+        ("crash", "ended the worker process with SIGSEGV while running the network imperatively"),
+        ("hang", "gave no answer within 4 s (--time-limit) and was stopped while running the network imperatively"),
+    ],
+)
+def test_subject_that_ends_its_process_fails_by_name(factory: str, says: str, project: Project) -> None:
+    """A crash and a hang fail the check they happen in, the rest runs, and the exit code is 1."""
+    limit = ("--time-limit", "4")
+    run = project.catalogue(
+        "--subject", f"mine=broken_blocks:{factory}", *SHAPE, *limit, "--family", "structure,execution"
+    )
+    assert 1 == run.code, run.text
+    assert f"mine {says}" in run.text
+    assert "mine · execution.same_operators: " in run.text
+    assert "not executed: running the network imperatively" in run.text
+
+
+def test_build_that_ends_its_process_fails_by_name(project: Project) -> None:
+    """A build function that crashes fails one check by name, with exit code 1."""
+    project.write("fatal.py", "import os\ndef build():\n    os.abort()\n")
+    run = project.catalogue("--subject", "mine=fatal:build", *SHAPE, "--family", "files")
+    assert 1 == run.code, run.text
+    assert "mine ended the worker process with SIGABRT while " in run.text
+
+
+def test_other_project_is_left_alone(project: Project) -> None:
+    """A run of another project keeps its own options of the same names, and imports no MXNet."""
+    project.write("conftest.py", FOREIGN)
+    project.write(
+        "test_theirs.py", "def test_option(pytestconfig):\n    assert 'theirs' == pytestconfig.getoption('ctx')\n"
+    )
+    run = project.pytest("-s")
+    assert 0 == run.code, run.text
+    assert "imported: []" in run.text
+    assert "conformance 0" not in run.text
+
+
+def test_subject_stays_in_one_process_under_xdist(project: Project) -> None:
+    """With two processes each subject runs in one of them."""
+    two = ("--subject", "mine=my_block:Mine", "--subject", "other=my_block:Mine")
+    run = project.catalogue(*two, *SHAPE, "--family", "execution,files", "-n", "2", "-v")
+    assert 0 == run.code, run.text
+    lines = [line for line in run.text.splitlines() if " PASSED " in line and "::test_check[" in line]
+    pairs = {(line.split("[gw")[1][0], line.split("test_check[")[1].split("-")[0]) for line in lines}
+    assert 2 == len(pairs)
+    assert {"mine", "other"} == {subject for _, subject in pairs}
+
+
+def test_subjects_of_a_test_file_are_parametrized(project: Project) -> None:
+    """Classes, lambdas and closures reach their own process; expected failures are strict."""
+    project.write("test_mine.py", PARAMETRIZED)
+    run = project.pytest("-rA", "-o", "xfail_strict=true")
+    assert 1 == run.code, run.text
+    assert "FAILED test_mine.py::test_block[unsure-files.export_round_trip] - [XPASS(strict)]" in run.text
+    assert "XFAIL test_mine.py::test_again[unsure-execution.same_operators]" in run.text
+    for name in ("a_class", "a_lambda", "a_closure", "unsure"):
+        assert f"PASSED test_mine.py::test_block[{name}-files.parameters_round_trip]" in run.text
+
+
+def test_expected_failure_must_name_a_check(project: Project) -> None:
+    """An expected failure that names no check is an error."""
+    project.write("test_mine.py", PARAMETRIZED.replace("files.export_round_trip", "files.absent"))
+    run = project.pytest()
+    assert 2 == run.code, run.text
+    assert "expected failure 'files.absent' of unsure names no check" in run.text
