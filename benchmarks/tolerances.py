@@ -9,8 +9,8 @@ import sys
 
 import numpy as np
 
-from conformance.checks.behaviour import cancelled_biases
 from conformance.comparison import Array, largest_difference
+from conformance.rounding import cancelled_biases
 from conformance.specification import SPECIFICATIONS
 from conformance.subject import Subject
 from conformance.workbench import Workbench

@@ -42,6 +42,7 @@ class Instances:
         subject: What is tested.
         ctx: ``"cpu"`` or ``"gpu"``.
         stage: Context manager around work that several checks share; it may refuse to start it.
+        dtype: What the networks compute in.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class Instances:
         subject: Subject,
         ctx: str = "cpu",
         stage: Callable[[str], AbstractContextManager[None]] = no_stages,
+        dtype: str = "float32",
     ) -> None:
         """Keep what the checks need; nothing is built yet."""
         self.subject = subject
         self.ctx = mx.cpu() if ctx == "cpu" else mx.gpu()
         self.stage = stage
+        self.dtype = dtype
         self._twin: Self | None = None
 
     @cached_property
@@ -137,7 +140,8 @@ class Instances:
     def reference(self) -> Self:
         """The same for the network a claim claims to be, with the same weights in matching nodes."""
         if self._twin is None:
-            self._twin = type(self)(Subject(self.subject.architecture or ""), self.ctx.device_type)
+            subject = Subject(self.subject.architecture or "")
+            self._twin = type(self)(subject, self.ctx.device_type, dtype=self.dtype)
             if self.subject.weights is not None and not differences(self._twin.graph, self.graph):
                 pairs = pair_parameters(self._twin.graph, self.graph)
                 self._twin.values = {name: self.values[pairs[name]] for name in self._twin.graph.parameters}
@@ -175,7 +179,7 @@ class Instances:
         if len(shape) == 4 and shape[2] == shape[3]:
             pictures, _ = load_subset("test")
             texture += to_images(pictures[first : first + shape[0]], shape[2], channels=shape[1])
-        return mx.nd.array(texture, ctx=self.ctx)
+        return mx.nd.array(texture, dtype=self.dtype, ctx=self.ctx)
 
     def labels(self, batch: int, classes: int) -> Any:
         """Fixed labels, spread over the classes."""
@@ -185,6 +189,8 @@ class Instances:
         """A new instance holding :attr:`values`; without gradients where it is not to be trained."""
         gc.collect()  # blocks and trainers sit in reference cycles: give the last instance's memory back first
         net = self.build()
+        if self.dtype != "float32":
+            net.cast(self.dtype)
         names = structural_names(net)
         parameters = net.collect_params()
         for parameter in parameters.values() if not train else ():

@@ -121,6 +121,11 @@ class Workbench(Runner):
             tensors={renamed(label): t for label, t in recording.tensors.items()},
         )
 
+    @cached_property
+    def in_float64(self) -> Workbench:
+        """The same subject in float64, where the order of sums makes no difference that training amplifies."""
+        return Workbench(self.subject, self.ctx.device_type, self.stage, "float64")
+
     @property
     def trained_as_reference(self) -> Recording:
         """The claim's training in the reference's parameter names."""

@@ -9,7 +9,8 @@ import numpy as np
 
 from conformance.check import NETWORKS, Check, NotApplicable, Vacuous, refuse
 from conformance.comparison import compare, largest_difference
-from conformance.graph import Graph, Node
+from conformance.graph import Node
+from conformance.rounding import cancelled_biases
 from conformance.tolerances import BATCH_INDEPENDENCE, CANCELLED_BIAS, DROPOUT_SIGMAS, RUNNING_STATISTICS
 
 if TYPE_CHECKING:
@@ -18,39 +19,6 @@ if TYPE_CHECKING:
 BATCHNORM = "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/gluon/nn/index.html#mxnet.gluon.nn.BatchNorm"
 DROPOUT = "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/gluon/nn/index.html#mxnet.gluon.nn.Dropout"
 AUTOGRAD = "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/autograd/index.html"
-#: A constant added to a channel passes these unchanged, so a BatchNorm behind them takes it out again.
-TRANSPARENT = frozenset({"Concat", "add"})
-
-
-def _passes_constants(node: Node) -> bool:
-    pad = node.attributes.get("pad") or (0,)
-    padded = any(pad) and node.attributes.get("pool_type") != "max"
-    return node.operator in TRANSPARENT or (node.operator == "Pooling" and not padded)
-
-
-def _normalized_away(graph: Graph, node: Node) -> bool:
-    """Whether every path from a node's output meets a BatchNorm before anything that a constant changes."""
-    users = graph.consumers(node.position)
-    return bool(users) and all(
-        (user.operator == "BatchNorm" and not user.attributes.get("use_global_stats"))
-        or (_passes_constants(user) and _normalized_away_after(graph, user))
-        for user in users
-    )
-
-
-def _normalized_away_after(graph: Graph, node: Node) -> bool:
-    return node.position != graph.head and _normalized_away(graph, node)
-
-
-def cancelled_biases(graph: Graph) -> dict[str, str]:
-    """Biases whose true gradient is zero as a BatchNorm cancels them -> the weight beside them."""
-    return {
-        node.parameters[1]: node.parameters[0]
-        for node in graph.nodes
-        if node.operator in ("Convolution", "FullyConnected")
-        and len(node.parameters) == 2
-        and _normalized_away(graph, node)
-    }
 
 
 def check_gradients_reach_every_parameter(bench: Workbench) -> None:

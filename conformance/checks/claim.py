@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from conformance.check import CLAIMS, Check, Vacuous, refuse
 from conformance.comparison import compare
 from conformance.matching import differences, pair_nodes
-from conformance.tolerances import REORDERED_SUMS
+from conformance.rounding import float64_differences
+from conformance.tolerances import EXACT, REORDERED_LAYERS
 
 if TYPE_CHECKING:
     from conformance.workbench import Workbench
@@ -26,51 +27,52 @@ def _require_pairs(bench: Workbench) -> None:
 def check_node_outputs(bench: Workbench) -> None:
     """Every node of the claim gives the reference's output in predict mode, at full size.
 
-    The first line is the first layer, in graph order, that computes something else.
+    Bit for bit, or within a measured bound where the claim nests its concats differently. The first line is
+    the first layer, in graph order, that computes something else.
     """
     _require_pairs(bench)
     pairs = pair_nodes(bench.reference.graph, bench.graph)
     actual = {node.position: array for node, array in bench.node_outputs(bench.shape())}
     if not actual:
         raise Vacuous("no node was compared")
+    bound = REORDERED_LAYERS if bench.reorders_sums else EXACT
     problems: list[str] = []
     for node, expected in bench.reference.node_outputs(bench.shape()):
         twin = bench.graph.nodes[pairs[node.position]]
-        problems += compare(f"{twin}", expected, actual.pop(twin.position))
+        problems += compare(f"{twin}", expected, actual.pop(twin.position), bound.bound, bound.provenance)
     refuse(problems[:SHOWN])
 
 
 def check_training(bench: Workbench) -> None:
     """Three training steps of the claim give the reference's logits, gradients, statistics and parameters.
 
-    Bit for bit; where the claim concatenates in another nesting than the reference, gradients are summed in
-    another order and are held to a measured bound.
+    Bit for bit in float32. Where the claim nests its concats differently, gradients are summed in another
+    order: both are then run in float64 and held to a measured bound, as float32 training amplifies rounding.
     """
     _require_pairs(bench)
-    expected, actual = bench.reference.trained, bench.trained_as_reference
-    names = [name for name in expected.summaries if expected.summaries[name] != actual.summaries.get(name)]
-    if not names:
-        return
-    keep = frozenset(names)
-    left, right = bench.reference.train("imperative", keep), bench.train_as_reference(keep)
-    bound = REORDERED_SUMS if bench.reorders_sums else None
-    problems = [
-        line
-        for name in names
-        for line in (
-            compare(
-                name,
-                left.tensors[name],
-                right.tensors[name],
-                bound.bound if bound else 0.0,
-                bound.provenance if bound else "",
+    if bench.reorders_sums:
+        bench = bench.in_float64
+        names = frozenset(bench.reference.trained.summaries)
+        left, right = bench.reference.train("imperative", names), bench.train_as_reference(names)
+        problems = list(float64_differences(bench.reference.graph, left, right))
+    else:
+        expected, actual = bench.reference.trained, bench.trained_as_reference
+        names = frozenset(name for name in expected.summaries if expected.summaries[name] != actual.summaries.get(name))
+        if not names:
+            return
+        left, right = bench.reference.train("imperative", names), bench.train_as_reference(names)
+        problems = [
+            line
+            for name in left.tensors
+            for line in (
+                compare(name, left.tensors[name], right.tensors[name])
+                if name in right.tensors
+                else [f"{name}: missing"]
             )
-            if name in right.tensors
-            else [f"{name}: missing"]
-        )
-    ]
+        ]
     if problems:
-        problems = [*problems[:SHOWN], f"{len(problems)} tensors differ", *bench.backward_divergence(names)]
+        named = [problem.partition(": expected")[0].removesuffix(" (float64)") for problem in problems]
+        problems = [*problems[:SHOWN], f"{len(named)} tensors differ", *bench.backward_divergence(named)]
     refuse(problems)
 
 
