@@ -27,7 +27,7 @@ def cpu(session: nox.Session) -> None:
     """Run the catalogue on the CPU; arguments go to pytest: `nox -s cpu -- -k resnet50`."""
     session.install("-e", ".[cpu]")
     chosen = any(argument.startswith(("-n", "--numprocesses")) for argument in session.posargs)
-    workers = () if chosen else ("-n", CORES, "--dist", "loadgroup")
+    workers = () if chosen else ("-n", CORES)
     session.run(*CATALOGUE, *workers, *session.posargs)
 
 

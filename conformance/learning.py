@@ -49,8 +49,8 @@ class Lesson:
 COURSES = {
     "alexnet": Course(64, 32, 24, "adam", (("learning_rate", 5e-4),)),
     "vgg11": Course(32, 32, 24, "adam", (("learning_rate", 3e-4),)),
-    "resnet50": Course(32, 16, 24, "adam", (("learning_rate", 5e-4),)),
-    "densenet121": Course(32, 16, 24, "adam", (("learning_rate", 1e-3),)),
+    "resnet50": Course(32, 16, 40, "adam", (("learning_rate", 5e-4),)),
+    "densenet121": Course(32, 16, 40, "adam", (("learning_rate", 1e-3),)),
 }
 
 

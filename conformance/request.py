@@ -12,6 +12,7 @@ import pytest
 
 from conformance.catalogue import FAMILIES, cases, parameter
 from conformance.doctor import Unusable, ask, numeric_switches, require_device
+from conformance.snapshot import recorded_version
 from conformance.subject import RequestError, Subject, parse_subjects
 from conformance.worker import POOL, PREPARE, Settings
 
@@ -104,7 +105,7 @@ class Request:
         """Lines about the suite, MXNet, Python and every numeric switch set in the environment."""
         lines = [
             f"conformance {version('gluon-conformance')}: {len(self.subjects)} subject(s), "
-            f"ctx {POOL.settings.ctx}, Python {platform.python_version()}"
+            f"snapshots {recorded_version()}, ctx {POOL.settings.ctx}, Python {platform.python_version()}"
         ]
         return [*lines, *describe_build(), f"numeric switches: {' '.join(numeric_switches()) or 'none set'}"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,14 @@ RECORDED = next(
     HERE.parent / "snapshots",
 )
 SHOWN = 12
+
+
+def recorded_version() -> str:
+    """A short digest of our recorded snapshots, which tells two releases' snapshots apart."""
+    digest = hashlib.sha256()
+    for path in sorted(RECORDED.glob("*.txt")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 class ManifestExtension(SingleFileSnapshotExtension):

@@ -23,7 +23,7 @@ def unless_representative(subject: Subject) -> str:
 
 
 def check_learns(bench: Workbench) -> None:
-    """It learns 64 real images to the stated train accuracy in 40 steps.
+    """It learns 64 real images to the stated train accuracy in the stated number of steps.
 
     A network whose single steps are right and that does not learn has a wrong initializer, scale or mode.
     """
