@@ -111,9 +111,9 @@ class Runner(Instances):
                 self.shape(2, train=True),
             ]
             ready = self.prepared(variant, self.images(shapes[0]), train=True)
-            trainer = mx.gluon.Trainer(
-                list(ready.parameters.values()), "sgd", {"learning_rate": LEARNING_RATE}, kvstore=None
-            )
+            trained = list(ready.parameters.values())
+            settings = {"learning_rate": LEARNING_RATE}
+            trainer = mx.gluon.Trainer(trained, "sgd", settings, kvstore=None) if trained else None
             for step, shape in enumerate(shapes[:steps], 1):
                 self._step(ready, trainer, recording, step, shape)
             variants.prove(variant, ready.net)
@@ -136,7 +136,8 @@ class Runner(Instances):
             for name, parameter in ready.parameters.items():
                 if parameter.grad_req != "null":
                     recording.note(f"{label}: gradient of {name}", parameter.grad())
-        trainer.step(shape[0], ignore_stale_grad=True)
+        if trainer is not None:
+            trainer.step(shape[0], ignore_stale_grad=True)
         if step in (1, 3):
             for name, parameter in ready.parameters.items():
                 recording.note(f"{label}: {name}", parameter.data())

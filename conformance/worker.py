@@ -76,8 +76,10 @@ class Worker:
         """Start the process and hand it the subject."""
         self.connection, theirs = Pipe()
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 -- closed with the worker
+        self.folder = tempfile.TemporaryDirectory(prefix="conformance-")  # removed even where the process is killed
         threads = str(self.settings.threads or share_of_cores())
-        environment = {"OMP_NUM_THREADS": threads, "MXNET_STORAGE_FALLBACK_LOG_VERBOSE": "0", **os.environ}
+        quiet = {"OMP_NUM_THREADS": threads, "MXNET_STORAGE_FALLBACK_LOG_VERBOSE": "0"}
+        environment = {**quiet, **os.environ, "TMPDIR": self.folder.name}
         self.process = subprocess.Popen(
             [sys.executable, "-c", START, json.dumps([os.getcwd(), *sys.path]), str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
@@ -139,6 +141,7 @@ class Worker:
             self.process.wait()
             self.connection.close()
             self.log.close()
+            self.folder.cleanup()
             self.process = None
 
 

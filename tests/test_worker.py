@@ -98,6 +98,16 @@ def test_hang_is_stopped_within_the_time_limit(worker_of: Callable[..., Worker])
     assert "not executed" == worker.run(SAME).outcome
 
 
+def test_files_of_a_worker_are_removed(worker_of: Callable[..., Worker]) -> None:
+    """What a worker wrote into its temporary folder is gone once it ended, however it ended."""
+    worker = worker_of(Small)
+    assert "passed" == worker.run("files.export_round_trip").outcome
+    folder = Path(worker.folder.name)
+    assert list(folder.rglob("network-symbol.json"))
+    worker.close()
+    assert not folder.exists()
+
+
 def test_build_that_exits_is_a_crash(worker_of: Callable[..., Worker]) -> None:
     """A build function that ends its process is told by its exit code."""
     result = worker_of(lambda: __import__("os")._exit(7)).run(PREPARE)
