@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import tempfile
 import warnings
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,13 +60,13 @@ SETUP: Mapping[str, Callable[[Any, Any], Any]] = {
 class Exported:
     """An exported network: its two files, and the structural names of its parameters by full name."""
 
-    folder: tempfile.TemporaryDirectory[str]
+    folder: Path
     names: Mapping[str, str]
 
     def load(self, ctx: Any) -> Any:
         """Read the files back as a SymbolBlock."""
         gc.collect()
-        stem = Path(self.folder.name) / "network"
+        stem = self.folder / "network"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # MXNet warns that it was not told the images' type
             return mx.gluon.SymbolBlock.imports(f"{stem}-symbol.json", ["data"], f"{stem}-0000.params", ctx=ctx)
@@ -72,11 +74,13 @@ class Exported:
 
 def export(net: Any, images: Any, names: Mapping[str, str]) -> Exported:
     """Export a network after one hybridized predict-mode run; the files go with the object."""
-    folder = tempfile.TemporaryDirectory()
+    folder = Path(tempfile.mkdtemp())
+    exported = Exported(folder, names)
+    weakref.finalize(exported, shutil.rmtree, folder, ignore_errors=True)
     net.hybridize()
     net(images).wait_to_read()
-    net.export(str(Path(folder.name) / "network"))
-    return Exported(folder, names)
+    net.export(str(folder / "network"))
+    return exported
 
 
 def prove(variant: str, net: Any) -> None:

@@ -70,8 +70,6 @@ def test_check_fails_on_its_broken_block(broken: Broken, variant: str, tmp_path:
     bench = bench_of(broken.subject)
     with pytest.raises(AssertionError) as failure:
         run(broken.check, variant, bench, tmp_path)
-    if "exported" in vars(bench):
-        bench.exported.folder.cleanup()
     assert broken.says in str(failure.value)
 
 
