@@ -62,10 +62,8 @@ def project(tmp_path: Path) -> Project:
 )
 def test_subject_that_ends_its_process_fails_by_name(factory: str, says: str, project: Project) -> None:
     """A crash and a hang fail the check they happen in, the rest runs, and the exit code is 1."""
-    limit = ("--time-limit", "4")
-    run = project.catalogue(
-        "--subject", f"mine=broken_blocks:{factory}", *SHAPE, *limit, "--family", "structure,execution"
-    )
+    subject = ("--subject", f"mine=broken_blocks:{factory}", *SHAPE, "--time-limit", "4")
+    run = project.catalogue(*subject, "--family", "structure,execution", "-rs")
     assert 1 == run.code, run.text
     assert f"mine {says}" in run.text
     assert "mine · execution.same_operators: " in run.text
