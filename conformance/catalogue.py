@@ -44,7 +44,6 @@ class Case:
         Args:
             snapshot: Syrupy's fixture, for the check that compares a snapshot.
         """
-        __tracebackhide__ = True
         reason = self.check.unless(self.subject)
         if reason:
             pytest.skip(f"not applicable: {reason}")

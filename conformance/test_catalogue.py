@@ -12,5 +12,4 @@ if TYPE_CHECKING:
 
 def test_check(case: Case, snapshot: SnapshotAssertion) -> None:
     """The subject has the property."""
-    __tracebackhide__ = True
     case.run(snapshot)
