@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from conformance.catalogue import FAMILIES
+from conformance.specification import SPECIFICATIONS
 
 CASE = re.compile(r"\[(?P<subject>[^\[\]]+?)-(?P<family>[a-z]+)\.[^\[\]]*\]$")
 COUNTED = {
@@ -23,38 +25,42 @@ COUNTED = {
 
 
 def write_summary(reporter: Any) -> None:
-    """Print the table and the reasons of what was skipped."""
-    cells: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    seconds: dict[str, float] = defaultdict(float)
-    for outcome, word in COUNTED.items():
-        for report in reporter.stats.get(outcome, ()):
-            match = CASE.search(getattr(report, "nodeid", "").partition("@")[0])
-            if match:
-                cells[match["subject"], match["family"]][word] += 1
-    for reports in reporter.stats.values():
+    """Print the table of subjects and families, then the reasons of what was not executed."""
+    cells: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    seconds: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for outcome, reports in reporter.stats.items():
         for report in reports:
             match = CASE.search(getattr(report, "nodeid", "").partition("@")[0])
-            if match:
-                seconds[match["subject"]] += getattr(report, "duration", 0.0)
-    if not cells:
-        return
-    subjects = list(dict.fromkeys(subject for subject, _ in cells))
+            if match is None:
+                continue
+            seconds[match["subject"]] += getattr(report, "duration", 0.0)
+            if outcome in COUNTED:
+                cells[match["subject"], match["family"]][COUNTED[outcome]] += 1
+            if outcome == "skipped":
+                reasons[f"{match['subject']}: {report.longrepr[2].removeprefix('Skipped: ')}"] += 1
+    if cells:
+        reporter.write_line("")
+        reporter.write(_table(cells, seconds, reporter._tw.fullwidth))
+        for reason, number in sorted(reasons.items()):
+            reporter.write_line(f"skipped {number}: {reason}")
+
+
+def _table(cells: Mapping[tuple[str, str], Counter[str]], seconds: Mapping[str, float], width: int) -> str:
+    """Draw the table as text, the reference networks in the order of the specification."""
+    order = [*SPECIFICATIONS, *sorted(seconds)]
     families = [family for family in FAMILIES if any(key[1] == family for key in cells)]
     table = Table("subject", *families, "seconds", title="conformance")
-    for subject in sorted(subjects):
-        table.add_row(
-            subject,
-            *(_cell(cells.get((subject, family), {})) for family in families),
-            f"{seconds[subject]:.0f}",
-        )
-    console = Console(width=max(100, reporter._tw.fullwidth), color_system=None)
+    for subject in sorted({subject for subject, _ in cells}, key=order.index):
+        parts = (_cell(cells.get((subject, family), Counter())) for family in families)
+        table.add_row(subject, *parts, f"{seconds[subject]:.0f}")
+    console = Console(width=max(100, width), color_system=None)
     with console.capture() as capture:
         console.print(table)
-    reporter.write_line("")
-    reporter.write(capture.get())
+    return capture.get()
 
 
-def _cell(counts: dict[str, int]) -> str:
+def _cell(counts: Counter[str]) -> str:
     """What happened in one family: ``5 passed, 1 failed``."""
     if not counts:
         return "-"

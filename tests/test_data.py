@@ -31,9 +31,7 @@ def plain(array: NDArray[np.uint8]) -> bytes:
 
 
 @pytest.mark.parametrize("encode", [plain, encode_idx], ids=["plain", "gzip"])
-def test_read_images_and_labels_round_trip(
-    tmp_path: Path, encode: Callable[[NDArray[np.uint8]], bytes]
-) -> None:
+def test_read_images_and_labels_round_trip(tmp_path: Path, encode: Callable[[NDArray[np.uint8]], bytes]) -> None:
     """What was written is read, compressed or not, and the result can be written to."""
     (tmp_path / "images").write_bytes(encode(IMAGES))
     (tmp_path / "labels").write_bytes(encode(LABELS))
@@ -202,9 +200,7 @@ def test_to_images_preserves_constant_and_range(size: int) -> None:
     ],
     ids=["float", "one image", "no size", "no channels", "no rows"],
 )
-def test_to_images_refuses_other_arrays(
-    images: NDArray[np.uint8], size: int, channels: int, problem: str
-) -> None:
+def test_to_images_refuses_other_arrays(images: NDArray[np.uint8], size: int, channels: int, problem: str) -> None:
     """Other dtypes, axes and empty sizes are a ValueError."""
     with pytest.raises(ValueError, match=problem):
         to_images(images, size, channels)

@@ -113,9 +113,7 @@ def test_smallest_size_inverts_the_windows(windows: list[Window], expected: int)
 
 @pytest.mark.parametrize("channels", [1, 3, 5])
 @pytest.mark.parametrize("name", SMALL)
-def test_modes_agree_on_any_number_of_channels(
-    name: str, channels: int, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_modes_agree_on_any_number_of_channels(name: str, channels: int, capfd: pytest.CaptureFixture[str]) -> None:
     """The hybridized network gives the imperative numbers, bit for bit, and neither run prints."""
     net = initialized(name)
     batch = images(SMALLEST[name] + 1, channels=channels)
