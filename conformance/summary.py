@@ -27,7 +27,7 @@ COUNTED = {
 def write_summary(reporter: Any) -> None:
     """Print the table of subjects and families, then the reasons of what was not executed."""
     cells: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = defaultdict(float)
     reasons: Counter[str] = Counter()
     for outcome, reports in reporter.stats.items():
         for report in reports:
