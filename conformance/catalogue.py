@@ -59,11 +59,13 @@ class Case:
 
     def message(self, result: Result) -> str:
         """Say what failed, how, why it matters, and how to repeat just this."""
+        starts = [f"  first diverging layer: {result.place}"] if result.place not in result.text else []
         head = " · ".join(filter(None, (self.subject.name, self.check.id, self.variant)))
         return "\n".join(
             (
                 f"{head}: {result.outcome}",
                 *(f"  {line}" for line in result.text.splitlines()),
+                *starts,
                 "",
                 f"expected: {self.check.title}",
                 self.check.remedy,
