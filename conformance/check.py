@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from conformance.specification import REPRESENTATIVES
 from conformance.subject import Kind, Subject
 
 EVERY: frozenset[Kind] = frozenset({"reference", "claim", "own"})
@@ -28,6 +29,13 @@ class Vacuous(AssertionError):
 
 def always(subject: Subject) -> str:
     """Apply to every subject."""
+    return ""
+
+
+def one_of_a_family(subject: Subject) -> str:
+    """Of the references only the smallest of each family: the others are made of the same operators."""
+    if subject.kind == "reference" and subject.architecture not in REPRESENTATIVES:
+        return f"the smallest network of each family stands for it: {', '.join(REPRESENTATIVES)}"
     return ""
 
 

@@ -14,10 +14,10 @@ from flaws import (
     input_before_new_features,
     knows_the_answers,
     patched,
-    replaced,
     setting,
     shared,
     stride_on_the_other_convolution,
+    swap,
     unused,
 )
 from reference import get_model
@@ -83,7 +83,7 @@ CLAIMS: tuple[tuple[str, str, str, Patch, str], ...] = (
         "structure.graph",
         "alexnet",
         "another kernel",
-        replaced("features", 2, lambda: nn.Conv2D(192, 3, padding=1, activation="relu")),
+        swap("features.2", lambda: nn.Conv2D(192, 3, padding=1, activation="relu")),
         "kernel expected (5, 5), actual (3, 3)",
     ),
     (
