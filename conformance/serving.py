@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import gc
 import pickle
 import signal
 import sys
@@ -46,6 +47,7 @@ def _bench(subject: Subject, ctx: str, seed: int, connection: Any, fatal: dict[s
 
     _report_fatal_signals()
     connection.send(("ready", ""))
+    gc.freeze()  # every instance starts with a collection, which need not look at all that was imported
 
     @contextlib.contextmanager
     def stage(name: str) -> Iterator[None]:

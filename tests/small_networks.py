@@ -65,7 +65,7 @@ def thin_vgg(layers: tuple[int, ...], filters: tuple[int, ...]) -> Any:
 
 
 BUILD: dict[str, Any] = {
-    "alexnet": _thin(AlexNet, "features.8", "features.10"),
+    "thin-alexnet": _thin(AlexNet, "features.8", "features.10"),
     "vgg": thin_vgg((1, 2), (16, 32)),
     "resnet": _resnet(),
     "densenet": densenet,
@@ -89,7 +89,7 @@ def _specification(family: str, sizes: dict[str, Any]) -> Specification:
 
 SPECIFICATION = {family: _specification(family, sizes) for family, sizes in _SIZES.items()}
 #: Input of the blocks that have no specification, and of all networks as own blocks.
-INPUT_SHAPE = {"alexnet": (3, 79, 79)}
+INPUT_SHAPE = {"thin-alexnet": (3, 79, 79)}
 
 
 def claim(network: str, build: Any) -> Subject:
