@@ -12,15 +12,14 @@ from typing import Any
 from conformance.comparison import Array
 from conformance.graph import Graph
 from conformance.instances import Shape
-from conformance.learning import COURSES, Lesson, learn
 from conformance.matching import differences, pair_parameters
 from conformance.recording import Recording, Summary, read
-from conformance.runner import Runner
+from conformance.schooling import School
 from conformance.tracing import blocks, structural_names, trace
 from reference.mxnet_compat import mx
 
 
-class Workbench(Runner):
+class Workbench(School):
     """A runner with the experiments of the catalogue's checks."""
 
     @property
@@ -242,7 +241,3 @@ class Workbench(Runner):
             recording.note("step 1: logits", logits)
             recording.note("step 1: loss", self.loss(logits))
         return recording
-
-    def lesson(self, *, shuffled: bool) -> Lesson:
-        """What a new instance learns in its family's course."""
-        return learn(self.build, COURSES[self.architecture], shuffled=shuffled, seed=0, ctx=self.ctx)

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conformance.check import NETWORKS, Check, refuse
-from conformance.specification import REPRESENTATIVES
-from conformance.subject import Subject
+from conformance.check import NETWORKS, Check, refuse, unless_representative
 from conformance.tolerances import CONTROL_ACCURACY, LEARNED_ACCURACY
 
 if TYPE_CHECKING:
     from conformance.workbench import Workbench
 
 SOURCE = "benchmarks/convergence.py: each bound beside what 20 seeds gave"
-
-
-def unless_representative(subject: Subject) -> str:
-    """Only the smallest network of each family is measured; the others would need their own bounds."""
-    if subject.architecture in REPRESENTATIVES:
-        return ""
-    return f"bounds are measured for the smallest network of each family: {', '.join(REPRESENTATIVES)}"
 
 
 def check_learns(bench: Workbench) -> None:
