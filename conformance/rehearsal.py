@@ -65,6 +65,11 @@ class Epoch:
     last_state: int
 
     @property
+    def stated_rate(self) -> float:
+        """The learning rate that `RECIPE` states: halved after each epoch."""
+        return RECIPE.learning_rate * 2.0 ** (1 - self.number)
+
+    @property
     def steps(self) -> list[Forward]:
         """The recorded forwards, each the beginning of a training step."""
         return [forward for forward in self.forwards if forward.recording]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -37,6 +37,14 @@ class Rehearsal:
     again: Run
     other_seed: Run
     steps: tuple[Step, ...]
+    train: ClassVar[range] = range(TRAIN_IMAGES)
+    test: ClassVar[range] = range(TRAIN_IMAGES, TRAIN_IMAGES + TEST_IMAGES)
+
+    def name_of(self, place: int) -> str:
+        """What the image at a place is called."""
+        if place in self.train:
+            return f"training image {place}"
+        return f"test image {place - TRAIN_IMAGES}" if place in self.test else "an image that was not handed out"
 
 
 class School(Runner):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from conformance.comparison import Array, compare
-from conformance.rehearsal import MOMENTUM, RECIPE, SEED, Forward, Run, State
+from conformance.rehearsal import MOMENTUM, SEED, Forward, Run, State
 from conformance.tolerances import UPDATE
 from conformance.tracing import structural_names
 from reference.mxnet_compat import mx
@@ -27,22 +27,17 @@ class Step:
 
     Attributes:
         label: Its epoch, its place in the epoch and the number of its images.
-        epoch: Its epoch, the first being 1.
+        stated_rate: The learning rate that the recipe states for it.
         problems: One line for every parameter that is wrong after it.
         compared: How many parameters moved enough to be compared.
         rate: The learning rate that explains its update best.
     """
 
     label: str
-    epoch: int
+    stated_rate: float
     problems: tuple[str, ...]
     compared: int
     rate: float
-
-
-def rate_of(epoch: int) -> float:
-    """The learning rate that the rehearsal's recipe states for an epoch: halved after each."""
-    return RECIPE.learning_rate * 2.0 ** (1 - epoch)
 
 
 def sample(values: Array) -> Array:
@@ -67,11 +62,11 @@ def made_again(net: Any, run: Run, images: Array, labels: Array) -> Iterator[Ste
             before, after = run.states[forward.state], run.states[end]
             label = f"epoch {epoch.number}, step {number} ({len(forward.images)} images)"
             if -1 in forward.images:
-                yield Step(label, epoch.number, (f"{label}: an image that was not handed out",), 0, 0.0)
+                yield Step(label, epoch.stated_rate, (f"{label}: an image that was not handed out",), 0, 0.0)
             else:
                 seed = step_seed(SEED, epoch.number, number)
                 again = Again(net, before, images[list(forward.images)], labels[list(forward.images)], seed)
-                yield again.compared_with(forward, after, velocity, label, epoch.number)
+                yield again.compared_with(forward, after, velocity, label, epoch.stated_rate)
             velocity = {name: sample(after[name]) - sample(before[name]) for name in before}
 
 
@@ -102,7 +97,7 @@ class Again:
         loss.backward()
         self.logits = logits.asnumpy()
 
-    def compared_with(self, forward: Forward, after: State, velocity: State, label: str, epoch: int) -> Step:
+    def compared_with(self, forward: Forward, after: State, velocity: State, label: str, rate: float) -> Step:
         """Compare what the loop did in the step with the rule.
 
         Args:
@@ -110,7 +105,7 @@ class Again:
             after: The parameters after its step.
             velocity: The update of the step before, by parameter; empty at the first.
             label: What the step is called.
-            epoch: Its epoch.
+            rate: The learning rate stated for it.
         """
         problems = list(compare(f"{label}: logits", self.logits, forward.logits))
         compared, along, length = 0, 0.0, 0.0
@@ -121,7 +116,7 @@ class Again:
             kept = MOMENTUM * velocity[name] if velocity else 0.0
             slope = sample(parameter.grad().asnumpy()) * (parameter.lr_mult / self.images)
             old, new = sample(self.before[name]), sample(after[name])
-            update, expected = new - old, kept - rate_of(epoch) * slope
+            update, expected = new - old, kept - rate * slope
             size = np.maximum(abs(old), abs(new))
             problems += compare(
                 f"{label}: update of {name}", expected, update, UPDATE.bound, UPDATE.provenance, scale=size
@@ -129,4 +124,4 @@ class Again:
             compared += abs(expected).max() > VISIBLE * UPDATE.bound * size.max()
             along += float(((kept - update) * slope).sum())
             length += float((slope * slope).sum())
-        return Step(label, epoch, tuple(problems), int(compared), along / length if length else 0.0)
+        return Step(label, rate, tuple(problems), int(compared), along / length if length else 0.0)

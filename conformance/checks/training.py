@@ -14,18 +14,15 @@ import numpy as np
 
 from conformance.check import Check, Vacuous, refuse, unless_representative
 from conformance.comparison import Array
-from conformance.rehearsal import TEST_IMAGES, TRAIN_IMAGES, Epoch, Forward
 from conformance.tolerances import FITTED_RATE, REPORTED_LOSS
-from conformance.updates import rate_of
 
 if TYPE_CHECKING:
+    from conformance.rehearsal import Epoch, Forward
     from conformance.schooling import Rehearsal
     from conformance.workbench import Workbench
 
 SOURCE = "the docstring of reference/training.py"
 SGD = "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/optimizer/index.html#mxnet.optimizer.SGD"
-TRAIN = range(TRAIN_IMAGES)
-TEST = range(TRAIN_IMAGES, TRAIN_IMAGES + TEST_IMAGES)
 
 
 def _rehearsal(bench: Workbench) -> Rehearsal:
@@ -36,19 +33,13 @@ def _rehearsal(bench: Workbench) -> Rehearsal:
     return rehearsal
 
 
-def _named(place: int) -> str:
-    """What the image at a place is called."""
-    if place in TRAIN:
-        return f"training image {place}"
-    return f"test image {place - TRAIN_IMAGES}" if place in TEST else "an image that was not handed out"
-
-
-def _wrong_counts(where: str, expected: Iterable[int], seen: Iterable[int]) -> Iterator[str]:
+def _wrong_counts(where: str, expected: Sequence[int], seen: Iterable[int], rehearsal: Rehearsal) -> Iterator[str]:
     """Name the images that were not seen exactly once."""
-    once, counts = set(expected), Counter(seen)
-    for place in sorted(once | set(counts)):
-        if counts[place] != (place in once):
-            yield f"{where}: {_named(place)}: expected {int(place in once)} times, actual {counts[place]} times"
+    counts = Counter(seen)
+    for place in sorted({*expected, *counts}):
+        if counts[place] != (place in expected):
+            what = rehearsal.name_of(place)
+            yield f"{where}: {what}: expected {int(place in expected)} times, actual {counts[place]} times"
 
 
 def _wrong_modes(epoch: Epoch, forwards: Sequence[Forward], *, train: bool) -> Iterator[str]:
@@ -66,9 +57,9 @@ def check_train_images(bench: Workbench) -> None:
     A last batch that is dropped loses the same images or others in every epoch; one seen twice counts double; a
     test image among them makes the test accuracy worthless.
     """
-    problems: list[str] = []
-    for epoch in _rehearsal(bench).run.epochs:
-        problems += _wrong_counts(f"epoch {epoch.number}, training", TRAIN, epoch.order)
+    rehearsal, problems = _rehearsal(bench), list[str]()
+    for epoch in rehearsal.run.epochs:
+        problems += _wrong_counts(f"epoch {epoch.number}, training", rehearsal.train, epoch.order, rehearsal)
         problems += _wrong_modes(epoch, epoch.steps, train=True)
     refuse(problems[:8])
 
@@ -82,7 +73,7 @@ def check_test_images(bench: Workbench) -> None:
     rehearsal, problems = _rehearsal(bench), list[str]()
     for epoch in rehearsal.run.epochs:
         seen = [place for forward in epoch.predictions for place in forward.images]
-        problems += _wrong_counts(f"epoch {epoch.number}, evaluation", TEST, seen)
+        problems += _wrong_counts(f"epoch {epoch.number}, evaluation", rehearsal.test, seen, rehearsal)
         problems += _wrong_modes(epoch, epoch.predictions, train=False)
         for number, forward in enumerate(epoch.predictions, 1):
             if forward.state != epoch.last_state:
@@ -150,14 +141,14 @@ def check_learning_rate(bench: Workbench) -> None:
     """
     rehearsal, problems = _rehearsal(bench), list[str]()
     for epoch in rehearsal.run.epochs:
-        expected = rate_of(epoch.number)
+        expected = epoch.stated_rate
         if epoch.metrics.epoch != epoch.number or epoch.metrics.learning_rate != expected:
             problems.append(
                 f"epoch {epoch.number}: expected a report of epoch {epoch.number} with learning rate {expected:g}, "
                 f"actual epoch {epoch.metrics.epoch} with {epoch.metrics.learning_rate:g}"
             )
     for step in rehearsal.steps:
-        expected = rate_of(step.epoch)
+        expected = step.stated_rate
         if abs(step.rate - expected) > FITTED_RATE.bound * expected:
             problems.append(
                 f"{step.label}: expected learning rate {expected:g}, actual {step.rate:.4g} (fitted to the update); "
