@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conformance.check import Check
-from conformance.checks import behaviour, claim, convergence, execution, files, numerics, parameters, structure
+from conformance.checks import (
+    behaviour,
+    claim,
+    convergence,
+    execution,
+    files,
+    numerics,
+    parameters,
+    structure,
+    training,
+)
 from conformance.snapshot import compare_snapshot
 from conformance.subject import RequestError, Subject
 from conformance.worker import POOL, Result
@@ -20,7 +30,7 @@ if TYPE_CHECKING:
 
 FAMILIES = {
     module.__name__.rpartition(".")[2]: module.CHECKS
-    for module in (structure, parameters, execution, claim, behaviour, numerics, files, convergence)
+    for module in (structure, parameters, execution, claim, behaviour, numerics, files, training, convergence)
 }
 CHECKS: tuple[Check, ...] = tuple(check for checks in FAMILIES.values() for check in checks)
 

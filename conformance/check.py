@@ -39,6 +39,13 @@ def one_of_a_family(subject: Subject) -> str:
     return ""
 
 
+def unless_representative(subject: Subject) -> str:
+    """Apply to own blocks and to the smallest network of each family: the others train slowly and alike."""
+    if subject.architecture is None or subject.architecture in REPRESENTATIVES:
+        return ""
+    return f"trained is only the smallest network of each family: {', '.join(REPRESENTATIVES)}"
+
+
 @dataclass(frozen=True)
 class Check:
     """A property that a subject must have.

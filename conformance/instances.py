@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -193,10 +193,16 @@ class Instances:
         """Fixed labels, spread over the classes."""
         return mx.nd.array(np.arange(1, batch + 1) * 37 % classes, ctx=self.ctx)
 
-    def new(self, *, train: bool = True) -> Any:
-        """A new instance holding :attr:`values`; without gradients where it is not to be trained."""
+    def new(self, *, train: bool = True, values: Mapping[str, Array] | None = None, **kwargs: Any) -> Any:
+        """A new instance holding :attr:`values`; without gradients where it is not to be trained.
+
+        Args:
+            train: Whether parameters get gradients.
+            values: Other values of the parameters, by structural name.
+            **kwargs: See :meth:`build`.
+        """
         gc.collect()  # blocks and trainers sit in reference cycles: give the last instance's memory back first
-        net = self.build()
+        net = self.build(**kwargs)
         if self.dtype != "float32":
             net.cast(self.dtype)
         names = structural_names(net)
@@ -205,6 +211,7 @@ class Instances:
             parameter.grad_req = "null"
         net.initialize(mx.init.Zero(), ctx=self.ctx)
         for full, parameter in parameters.items():
-            parameter.set_data(mx.nd.array(self.values[names[full]], dtype=parameter.dtype, ctx=self.ctx))
+            value = (self.values if values is None else values)[names[full]]
+            parameter.set_data(mx.nd.array(value, dtype=parameter.dtype, ctx=self.ctx))
             parameter._finish_deferred_init()
         return net

@@ -30,6 +30,11 @@ FLOAT64_TRAINING = Tolerance(
 )
 REORDERED_LAYERS = Tolerance(1e-5, "largest seen 1.3e-6 (densenet121 with flat concats), margin 8; MXNet 1.9.1 CPU")
 
+LOOP = "MXNet 1.9.1 CPU with oneDNN, the smallest network of each family and a small block, 1 and 2 threads"
+UPDATE = Tolerance(1e-6, f"of the parameter's largest value; largest seen 1.1e-7 (alexnet), margin 9; {LOOP}")
+FITTED_RATE = Tolerance(1e-3, f"largest seen 2.2e-6 (the small block); {LOOP}")
+REPORTED_LOSS = Tolerance(1e-5, f"largest seen 1.9e-6 (the small block), margin 5; {LOOP}")
+
 SEEDS = "20 seeds, benchmarks/convergence.py, MXNet 1.9.1 CPU"
 
 #: What each family must learn, a fraction of 64 images; not relative.

@@ -14,16 +14,15 @@ from conformance.check import ITSELF, NotApplicable, Problem
 from conformance.comparison import Array
 from conformance.graph import Graph
 from conformance.instances import Shape
-from conformance.learning import COURSES, Lesson, learn
 from conformance.matching import pair_parameters
 from conformance.recording import Recording, Summary, read
-from conformance.runner import Runner
+from conformance.schooling import School
 from conformance.specification import Specification
 from conformance.tracing import structural_names, trace
 from reference.mxnet_compat import mx
 
 
-class Workbench(Runner):
+class Workbench(School):
     """A runner with the experiments of the catalogue's checks."""
 
     @property
@@ -251,9 +250,3 @@ class Workbench(Runner):
         names = self.exported.names
         parameters = self.exported.load(self.ctx).collect_params()
         return {names[full]: Summary.of(read(p.data())) for full, p in parameters.items() if full in names}
-
-    def lesson(self, *, shuffled: bool) -> Lesson:
-        """What a new instance learns in its family's course."""
-        return learn(
-            self.build, COURSES[self.subject.architecture or ""], shuffled=shuffled, seed=self.number, ctx=self.ctx
-        )

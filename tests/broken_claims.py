@@ -20,6 +20,7 @@ from flaws import (
     swap,
     unused,
 )
+from loop_faults import LOOP_FAULTS
 from reference import get_model
 from reference.mxnet_compat import mx
 
@@ -184,8 +185,12 @@ CLAIMS: tuple[tuple[str, str, str, Patch, str], ...] = (
 )
 
 
+#: For each check of the training loop the first fault that it must catch; the others have tests of their own.
+LOOPS = {fault.check: fault for fault in reversed(LOOP_FAULTS)}
+
 BROKEN: tuple[Broken, ...] = (
     *OWN_BLOCKS,
+    *(Broken(fault.check, fault.wrong, fault.subject, fault.says) for fault in LOOPS.values()),
     *(Broken(check, flaw, claim(name, patch), says) for check, name, flaw, patch, says in CLAIMS),
     Broken("behaviour.classes_and_channels", "classes ignored", ignoring_classes(), "classes=7: expected logits"),
     Broken("parameters.counts", "biases missing", without_biases(), "arrays: expected 320"),
