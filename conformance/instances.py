@@ -203,6 +203,7 @@ class Instances:
         """
         gc.collect()  # blocks and trainers sit in reference cycles: give the last instance's memory back first
         net = self.build(**kwargs)
+        net.hybridize(active=False)  # a block may have hybridized itself; how it runs is the variant's choice
         if self.dtype != "float32":
             net.cast(self.dtype)
         names = structural_names(net)

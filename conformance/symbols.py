@@ -83,14 +83,23 @@ def parameter_settings(parameter: Any) -> dict[str, Any]:
 class Builder:
     """Reads a symbol's JSON into a :class:`~conformance.graph.Graph`."""
 
-    def __init__(self, symbol: Any, shapes: Mapping[str, tuple[int, ...]], names: Mapping[str, str] | None) -> None:
+    def __init__(
+        self,
+        symbol: Any,
+        shapes: Mapping[str, tuple[int, ...]],
+        names: Mapping[str, str] | None,
+        owners: Mapping[str, str] | None = None,
+    ) -> None:
         """Prepare to read ``symbol``; ``names`` maps its variables to structural parameter names.
+
+        ``owners`` gives the blocks of operators that carry no mark.
 
         Without names, as in what autograd recorded, a variable in an operator's first place is the images.
         """
         self.raw = json.loads(symbol.tojson())
         self.shapes = shapes
         self.names = names
+        self.owners = owners or {}
         self.index: dict[int, int] = {}
         self.nodes: list[Node] = []
         self.slots: dict[str, str] = {}
@@ -129,7 +138,7 @@ class Builder:
         output = self._output_name(raw)
         if operator == "FullyConnected" and len(self.shapes.get(output, ())) == 2:
             attributes["flatten"] = True  # what enters has two axes too: there is nothing to flatten
-        block = given.get(BLOCK, ".").strip(".")
+        block = given.get(BLOCK, self.owners.get(raw["name"], "")).strip(".")
         self.nodes.append(
             Node(
                 len(self.nodes),

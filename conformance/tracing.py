@@ -21,9 +21,39 @@ def blocks(net: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 @contextmanager
-def _owned_operators(net: Any) -> Iterator[None]:
-    """Mark every operator created while a block runs with that block's structural path."""
+def _custom_operators(owners: dict[str, str]) -> Iterator[None]:
+    """Note the owner of every operator that is written in Python, which no mark may reach.
+
+    MXNet gives all attributes of such an operator, marks too, to its Python class, and where that does not know one
+    the process ends.
+    """
+    custom, current = mx.sym.Custom, mx.AttrScope._current
+
+    def unmarked(*arguments: Any, **settings: Any) -> Any:
+        scope, current.value = current.value, mx.AttrScope()
+        try:
+            output = custom(*arguments, **settings)
+        finally:
+            current.value = scope
+        owners[output.name] = scope.get({}).get(BLOCK, "")
+        return output
+
+    mx.sym.Custom = unmarked
+    try:
+        yield
+    finally:
+        mx.sym.Custom = custom
+
+
+@contextmanager
+def _owned_operators(net: Any) -> Iterator[dict[str, str]]:
+    """Mark every operator created while a block runs with that block's structural path.
+
+    Yields:
+        Owners of the operators that cannot be marked, by name.
+    """
     scopes: list[Any] = []
+    owners: dict[str, str] = {}
 
     def enter(path: str) -> Any:
         def hook(*_: Any) -> None:
@@ -41,7 +71,8 @@ def _owned_operators(net: Any) -> Iterator[None]:
         if seen.setdefault(id(block), path) == path:
             handles += [block.register_forward_pre_hook(enter(path)), block.register_forward_hook(leave)]
     try:
-        yield
+        with _custom_operators(owners):
+            yield owners
     finally:
         while scopes:
             leave()
@@ -49,18 +80,18 @@ def _owned_operators(net: Any) -> Iterator[None]:
             handle.detach()
 
 
-def symbol_of(net: Any) -> Any:
-    """Trace a network into MXNet's symbol.
+def symbol_of(net: Any) -> tuple[Any, dict[str, str]]:
+    """Trace a network into MXNet's symbol, and the owners of its operators that are written in Python.
 
     Raises:
         TypeError: If it does not return one output.
     """
-    with _owned_operators(net), warnings.catch_warnings():
+    with _owned_operators(net) as owners, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         output = net(mx.sym.var(DATA))
     if not isinstance(output, mx.sym.Symbol) or len(output.list_outputs()) != 1:
         raise TypeError(f"expected a block with one output, actual {type(output).__name__}")
-    return output
+    return output, owners
 
 
 def with_unique_names(symbol: Any) -> Any:
@@ -104,11 +135,12 @@ def structural_names(net: Any) -> dict[str, str]:
 
 def trace(net: Any, shape: tuple[int, ...]) -> tuple[Graph, Any]:
     """Trace a network with an input of ``shape`` (N, ...); returns its graph and MXNet's symbol."""
-    symbol = with_unique_names(symbol_of(net))
+    found, owners = symbol_of(net)
+    symbol = with_unique_names(found)
     names = structural_names(net)
     full = net.collect_params()
     parameters = {names[name]: parameter for name, parameter in full.items()}
-    return Builder(symbol, internal_shapes(symbol, shape), names).build(parameters), symbol
+    return Builder(symbol, internal_shapes(symbol, shape), names, owners).build(parameters), symbol
 
 
 def recorded_graph(output: Any) -> Graph:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from conformance import Subject
+from execution_flaws import clearing, custom, imperative, through_half
 from flaws import (
     Patch,
     Small,
@@ -180,6 +181,35 @@ OWN: tuple[tuple[str, tuple[str, ...], str, Patch, str], ...] = (
         "norm.running_mean: not the saved values",
     ),
     ("files.export_round_trip", (), "rounds weights", lossy_export, "conv.weight: not the saved values"),
+    ("files.export_after_cast", (), "rounds weights", lossy_export, "logits: expected"),
+    (
+        "numerics.float64",
+        (),
+        "half precision inside",
+        after("conv", through_half),
+        "node 1 Cast in conv: expected float64, actual float16",
+    ),
+    (
+        "numerics.float64",
+        (),
+        "half precision when imperative",
+        after("conv", imperative(lambda y: y.astype("float16").astype(y.dtype))),
+        "float32 against float64: conv: expected",
+    ),
+    (
+        "numerics.gradients_accumulate",
+        (),
+        "gradients cleared in forward",
+        clearing,
+        "gradient of output.weight after two backwards",
+    ),
+    (
+        "numerics.derivative",
+        (),
+        "gradient doubled",
+        after("conv", custom(2)),
+        "nearest the loss: gradient of conv.weight",
+    ),
 )
 
 OWN_BLOCKS: tuple[Broken, ...] = tuple(

@@ -8,6 +8,7 @@ from typing import Any
 
 from conformance import Subject
 from conformance.specification import SPECIFICATIONS
+from conformance.subject import Build
 from flaws import Patch
 from small_networks import claim, own, patched_build
 
@@ -21,7 +22,7 @@ class Fault:
     """A single fault.
 
     Attributes:
-        kind: What it is a fault of: layer, wiring, size, parameters, head, execution, training.
+        kind: What it is a fault of: layer, wiring, size, parameters, head, execution, training, loop.
         what: What is wrong, in a few words.
         network: The small network it is in, or one of the twelve where it must learn.
         place: Path of the first layer in graph order that is wrong, of the reference's where one is missing.
@@ -33,7 +34,7 @@ class Fault:
     what: str
     network: str
     place: str
-    build: Callable[..., Any] | None
+    build: Build | None
     families: tuple[str, ...] = ()
 
     @property

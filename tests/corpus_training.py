@@ -1,4 +1,4 @@
-"""Faults that show in training alone: the network computes rightly, starts wrongly or answers from memory."""
+"""Faults that show in training alone: wrong initial weights, answers from memory, and faults of the loop itself."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any
 
 from corpus import NOWHERE, Fault
 from flaws import Patch, knows_the_answers, patched
+from loop_faults import LOOP_FAULTS
 from reference import get_model
 from reference.mxnet_compat import mx
 
 CONVERGENCE = ("convergence",)
+LOOP = ("training",)
 
 
 def initialized(initializer: Any) -> Patch:
@@ -36,4 +38,4 @@ TRAINING: tuple[Fault, ...] = tuple(
         ("answers from memory", "resnet50", knows_the_answers),
         ("answers from memory", "alexnet", knows_the_answers),
     )
-)
+) + tuple(Fault("loop", fault.wrong, "small", NOWHERE, fault.subject.build, LOOP) for fault in LOOP_FAULTS)

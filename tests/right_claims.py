@@ -159,6 +159,3 @@ class AlexNet(HybridBlock):
         for hidden in self.dense[:2]:
             x = F.Dropout(F.relu(hidden(x)), p=0.5)
         return self.dense[2](x)
-
-
-RIGHT = {"resnet50": ResNet50, "densenet121": DenseNet121, "alexnet": AlexNet}

@@ -1,4 +1,4 @@
-"""Right networks are accepted, however they are written."""
+"""Right networks are accepted, however they are written; networks that only look alike are refused."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ import pytest
 from conformance import CHECKS, Check, Subject
 from conformance.check import NotApplicable
 from conformance.workbench import Workbench
-from right_claims import RIGHT
+from more_right_claims import DEPARTURES, RIGHT, zoo
 
-#: What is run: all but convergence; of AlexNet, which is slow at its one size, what its writing can change.
-FAMILIES = ("structure", "parameters", "execution", "claim", "behaviour", "files")
-OF_ALEXNET = ("structure", "parameters", "claim")
+#: What is run: all but training; of AlexNet and VGG, which are slow at their one size, what their writing can change.
+FAMILIES = ("structure", "parameters", "execution", "claim", "behaviour", "numerics", "files")
+OF_PLAIN = ("structure", "parameters", "claim")
 CASES = [
-    pytest.param(name, check, variant, id="-".join(filter(None, (name, check.id, variant))))
-    for name in RIGHT
+    pytest.param(what, check, variant, id="-".join(filter(None, (what, check.id, variant))))
+    for what, (name, _) in RIGHT.items()
     for check in CHECKS
     for variant in check.variants or ("",)
-    if check.family in (OF_ALEXNET if name == "alexnet" else FAMILIES) and "claim" in check.kinds
+    if check.family in (OF_PLAIN if name in ("alexnet", "vgg11") else FAMILIES) and "claim" in check.kinds
 ]
 
 
 @pytest.fixture(scope="module")
 def bench(request: pytest.FixtureRequest) -> Iterator[Workbench]:
     """Give the bench of one right claim; one is kept at a time."""
-    yield Workbench(Subject(request.param, build=RIGHT[request.param]))
+    name, build = RIGHT[request.param]
+    yield Workbench(Subject(name, build=build))
 
 
 @pytest.mark.parametrize(("bench", "check", "variant"), CASES, indirect=["bench"])
@@ -36,3 +37,16 @@ def test_right_claim_is_accepted(bench: Workbench, check: Check, variant: str) -
         check.function(bench, *filter(None, [variant]))
     except NotApplicable as reason:
         pytest.skip(str(reason))
+
+
+@pytest.mark.parametrize(("name", "other", "says"), DEPARTURES)
+def test_departures_of_the_model_zoo_are_refused(name: str, other: str, says: str) -> None:
+    """A network of Gluon's model zoo that is not the same is refused, and the departure named."""
+    bench = Workbench(Subject(name, build=lambda classes: zoo(other, classes)))
+    found = []
+    for check in (check for check in CHECKS if check.id in ("structure.graph", "structure.parameter_settings")):
+        try:
+            check.function(bench)
+        except AssertionError as failure:
+            found.append(str(failure))
+    assert any(says in text for text in found)

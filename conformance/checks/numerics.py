@@ -22,7 +22,8 @@ def check_float64(bench: Workbench) -> None:
     An operator of another type hides a cast, such as half precision inside; a layer whose values differ by more
     than float32's rounding loses precision or depends on the type. The first line names the first such layer.
     """
-    problems: list[Problem] = list(bench.other_types())
+    refuse(bench.other_types())
+    problems: list[Problem] = []
     compared = 0
     for path, expected, actual in bench.layers_in_two_precisions():
         lines = compare(path, expected, actual, FLOAT32_LAYERS.bound, FLOAT32_LAYERS.provenance)
