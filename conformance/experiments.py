@@ -92,10 +92,10 @@ class Slope:
     learns has its part in the sum. Biases that a BatchNorm cancels have no true gradient and stay.
     """
 
-    def __init__(self, bench: Runner) -> None:
-        """Run backward once."""
+    def __init__(self, bench: Runner, first: int = 0) -> None:
+        """Run backward once, on the images from number ``first`` on."""
         self.bench = bench
-        self.net, self.images = bench.net(), bench.images(bench.shape(2, train=True))
+        self.net, self.images = bench.net(), bench.images(bench.shape(2, train=True), first)
         names = structural_names(self.net)
         found = {names[full]: p for full, p in self.net.collect_params().items() if p.grad_req != "null"}
         bench.seed(1)

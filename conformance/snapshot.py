@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,16 +120,31 @@ def _wherever_it_stands(line: str) -> str:
     return " | ".join(cells[1:])
 
 
+def _by_itself(line: str) -> str:
+    """What a layer is, whatever it reads and whatever comes out."""
+    cells = line.split(" | ")
+    return " | ".join(cells[1:4]) if cells[0].isdigit() else line
+
+
+def _first_difference(left: Sequence[str], right: Sequence[str], key: Callable[[str], str]) -> str:
+    """The first line about a layer or parameter that is changed, put in or left out, as it is in the actual text."""
+    match = difflib.SequenceMatcher(None, [*map(key, left)], [*map(key, right)], False)
+    for kind, start, end, begin, stop in match.get_opcodes():
+        lines = [line for line in (*right[begin:stop], *left[start:end]) if " | " in line]
+        if kind != "equal" and lines:
+            return lines[0]
+    return ""
+
+
 def manifest_differences(expected: str, actual: str) -> list[str]:
-    """The first lines that differ between two manifests, the first of them named as the layer that diverges."""
+    """The first lines that differ between two manifests, after the layer at which they part."""
     left, right = expected.splitlines(), actual.splitlines()
+    first = _first_difference(left, right, _by_itself) or _first_difference(left, right, _wherever_it_stands)
     match = difflib.SequenceMatcher(None, [*map(_wherever_it_stands, left)], [*map(_wherever_it_stands, right)], False)
     lines: list[str] = []
-    first = ""
     for kind, start, end, begin, stop in match.get_opcodes():
         if kind != "equal":
             lines += [*(f"-{line}" for line in left[start:end]), *(f"+{line}" for line in right[begin:stop])]
-            first = first or next((line for line in (*right[begin:stop], *left[start:end]) if " | " in line), "")
     more = [f"and {len(lines) - SHOWN} more lines"] if len(lines) > SHOWN else []
     place = _place(first) if first else ""
     return [Problem(f"first diverging layer: {first or lines[0][1:]}", place), *lines[:SHOWN], *more]

@@ -79,9 +79,9 @@ class Workbench(School):
         """Each parameter's gradient after one backward and after two with ``grad_req='add'``."""
         return experiments.accumulated(self)
 
-    def slope(self) -> experiments.Slope:
-        """The loss's slope in float64, by backward and by a finite difference."""
-        return experiments.Slope(self.in_float64)
+    def slopes(self) -> Iterator[experiments.Slope]:
+        """The loss's slope in float64, by backward and by a finite difference, for two batches of images."""
+        return (experiments.Slope(self.in_float64, first) for first in (0, 2))
 
     def logits_after_cast_and_export(self) -> tuple[Array, Array]:
         """Logits of the network cast to float64, and of its exported and imported copy."""

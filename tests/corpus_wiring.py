@@ -120,6 +120,8 @@ SHORTCUT = faults(
          lambda net: net.features[4]._children.update({"2": net.features[4][1]})),
     ),
 )  # fmt: skip
+# A sum's body comes before its shortcut in graph order. After a dense layer comes BatchNorm and relu, whatever
+# follows, so that a network with another number of layers first differs in the convolution behind them.
 SIZE = built(
     "size",
     (
@@ -127,18 +129,18 @@ SIZE = built(
         ("one block less", "resnet", "features.5.1.body.0", partial(ResNet, (2, 1), (16, 32, 64))),
         ("a block moved to the next stage", "resnet", "features.4.1.body.0", partial(ResNet, (1, 3), (16, 32, 64))),
         ("a block moved to the stage before", "resnet", "features.4.2.body.0", partial(ResNet, (3, 1), (16, 32, 64))),
-        ("a stage more", "resnet", "features.6.0.projection.0", partial(ResNet, (2, 2, 1), (16, 32, 64, 64))),
+        ("a stage more", "resnet", "features.6.0.body.0", partial(ResNet, (2, 2, 1), (16, 32, 64, 64))),
         ("wider stem", "resnet", "features.0", partial(ResNet, (2, 2), (32, 32, 64))),
-        ("narrower last stage", "resnet", "features.5.0.projection.0", partial(ResNet, (2, 2), (16, 32, 48))),
+        ("narrower last stage", "resnet", "features.5.0.body.0", partial(ResNet, (2, 2), (16, 32, 48))),
         ("no convolution biases", "resnet", "features.0", partial(ResNet, (2, 2), (16, 32, 64), conv_bias=False)),
         ("growth rate 32", "densenet", "features.4.0.body.2", partial(densenet, growth=32)),
         ("stem 32", "densenet", "features.0", partial(densenet, stem=32)),
         ("compression 1", "densenet", "features.5.2", partial(densenet, compression_rate=1.0)),
         ("compression 0.3", "densenet", "features.5.2", partial(densenet, compression_rate=0.3)),
         ("bn_size 2", "densenet", "features.4.0.body.2", partial(densenet, bn_size=2)),
-        ("one dense layer more", "densenet", "features.4.2.body.0", partial(densenet, layers=(3, 2))),
-        ("one dense layer less", "densenet", "features.6.1.body.0", partial(densenet, layers=(2, 1))),
-        ("a dense layer moved", "densenet", "features.4.1.body.0", partial(densenet, layers=(1, 3))),
+        ("one dense layer more", "densenet", "features.4.2.body.2", partial(densenet, layers=(3, 2))),
+        ("one dense layer less", "densenet", "features.6.1.body.2", partial(densenet, layers=(2, 1))),
+        ("a dense layer moved", "densenet", "features.4.1.body.2", partial(densenet, layers=(1, 3))),
         ("no convolution biases", "densenet", "features.0", partial(densenet, conv_bias=False)),
         ("one convolution more", "vgg", "features.1", thin_vgg((2, 2), (16, 32))),
         ("one convolution less", "vgg", "features.3", thin_vgg((1, 1), (16, 32))),
