@@ -9,12 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from conformance.comparison import Array
+from conformance.comparison import Array, Summary
 from conformance.graph import Graph
 from conformance.instances import Shape
 from conformance.learning import COURSES, Lesson, learn
 from conformance.matching import differences, pair_parameters
-from conformance.recording import Recording, Summary, read
+from conformance.recording import Recording, read
 from conformance.runner import Runner
 from conformance.tracing import blocks, structural_names, trace
 from reference.mxnet_compat import mx

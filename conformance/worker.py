@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
@@ -30,7 +30,7 @@ from conformance.check import NotApplicable, NotExecuted, cause
 from conformance.subject import RequestError, Subject
 
 Outcome = Literal["passed", "failed", "not applicable", "not executed", "refused", "crashed", "hung"]
-PREPARE = "prepare"
+PREPARE, RECORD = "prepare", "record"
 START = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from conformance.worker import serve; serve()"
 LOG_TAIL = 4000
 
@@ -207,13 +207,20 @@ def _bench(subject: Subject, ctx: str, connection: Any, fatal: dict[str, str]) -
     return Workbench(subject, ctx, stage)
 
 
+def _task(name: str) -> Callable[..., Any]:
+    """The function that a check's id, or one of the suite's own tasks, stands for."""
+    from conformance.catalogue import CHECKS
+    from conformance.layerwise import record_layers  # imports MXNet, as the parent must not
+    from conformance.workbench import Workbench
+
+    own: dict[str, Callable[..., Any]] = {PREPARE: Workbench.prepare, RECORD: record_layers}
+    return own.get(name) or next(check.function for check in CHECKS if check.id == name)
+
+
 def _answer(bench: Any, name: str, variant: str) -> tuple[Outcome, str, str | None]:
     """Run one check and put its end into an outcome and a text."""
-    from conformance.catalogue import CHECKS
-
-    check = next((check for check in CHECKS if check.id == name), None)
     try:
-        payload = bench.prepare() if check is None else check.function(bench, *([variant] if variant else []))
+        payload = _task(name)(bench, *([variant] if variant else []))
     except AssertionError as error:
         return "failed", str(error), None
     except NotApplicable as reason:

@@ -1,0 +1,211 @@
+"""The files of ``python -m conformance record``: one a subject, gzipped JSON with one line a tensor.
+
+A file is an object with these keys; ``zcat NAME.json.gz`` shows it:
+
+``format``, ``version``
+    What it is. A suite reads its own version only.
+``subject``, ``machine``
+    Whose recording, and where it was made: name and value of everything that may change numbers.
+``whole``
+    Whether all tensors stand in full in the file ``NAME.npz`` beside it.
+``columns``, ``tensors``
+    One list a tensor, in the order in which a fault is looked for: section, name, layer, dtype, shape, CRC-32 of
+    its bytes, largest magnitude, scale (the magnitude that tolerances are relative to), projections.
+
+Nothing in it depends on when it was written: two runs that compute the same bits write the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from conformance.comparison import Array, Summary
+from conformance.fingerprint import PROJECTIONS, Fingerprint, rounded
+
+FORMAT, VERSION = "gluon-conformance recording", 1
+SUFFIX, WHOLE_SUFFIX = ".json.gz", ".npz"
+COLUMNS = ("section", "name", "layer", "dtype", "shape", "checksum", "largest", "scale", "projections")
+#: In the order in which a fault is looked for: the first section that diverges names the layer best.
+SECTIONS = {
+    "forward": "forward in train mode, float64",
+    "predict": "forward in predict mode, full size, float32",
+    "backward": "backward, float64",
+    "training": "three training steps, float64",
+}
+
+
+class Unreadable(Exception):
+    """A file that is no recording, or is damaged; the text is one line that names it."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One recorded tensor.
+
+    Attributes:
+        section: A key of :data:`SECTIONS`.
+        name: What it is, unique in its section.
+        layer: The operator that computed it, or that uses it where it is a parameter.
+        fingerprint: Its shape, type, checksum, largest magnitude and projections.
+        scale: The magnitude that tolerances are relative to: its own largest one, or its layer's.
+    """
+
+    section: str
+    name: str
+    layer: str
+    fingerprint: Fingerprint
+    scale: float
+
+    @property
+    def key(self) -> str:
+        """Its name among all tensors of a subject."""
+        return f"{self.section}/{self.name}"
+
+    def row(self) -> list[Any]:
+        """The tensor as its line of the file."""
+        summary, dtype = self.fingerprint.summary, self.fingerprint.dtype
+        numbers = [rounded(value, dtype) for value in (summary.largest, self.scale, *self.fingerprint.projections)]
+        checksum = f"{summary.checksum:08x}"
+        return [self.section, self.name, self.layer, dtype, [*summary.shape], checksum, *numbers[:2], numbers[2:]]
+
+    @classmethod
+    def from_row(cls, row: list[Any]) -> Tensor:
+        """Read a line of the file.
+
+        Raises:
+            ValueError, TypeError: If it is not one.
+        """
+        section, name, layer, dtype, shape, checksum, largest, scale, projections = row
+        if section not in SECTIONS or len(projections) != PROJECTIONS:
+            raise ValueError(f"not a tensor: {row}")
+        np.dtype(dtype)
+        finite = bool(np.isfinite([largest, *projections]).all())
+        summary = Summary(tuple(map(int, shape)), int(checksum, 16), float(largest), finite)
+        return cls(section, str(name), str(layer), Fingerprint(summary, dtype, tuple(projections)), float(scale))
+
+
+@dataclass(frozen=True)
+class SubjectRecord:
+    """All that is recorded of one subject; ``folder`` is where it was read from."""
+
+    subject: str
+    machine: Mapping[str, str]
+    tensors: tuple[Tensor, ...]
+    whole: bool = False
+    folder: Path = Path()
+
+    def text(self) -> str:
+        """The file's text, one line a tensor."""
+        head = {
+            "format": FORMAT,
+            "version": VERSION,
+            "subject": self.subject,
+            "machine": dict(self.machine),
+            "whole": self.whole,
+            "columns": COLUMNS,
+        }
+        lines = ",\n".join(json.dumps(tensor.row(), separators=(",", ":")) for tensor in self.tensors)
+        return f'{json.dumps(head, indent=1)[:-2]},\n "tensors": [\n{lines}\n]}}\n'
+
+    def write(self, folder: Path) -> Path:
+        """Write the file, all of it or nothing.
+
+        Raises:
+            OSError: If it cannot be written; a file of that name stays as it was.
+        """
+        path = folder / f"{self.subject}{SUFFIX}"
+        # Without a time and a name inside, equal recordings are equal files.
+        with replacing(path) as file, gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
+            packed.write(self.text().encode())
+        return path
+
+    @contextlib.contextmanager
+    def open_whole(self) -> Iterator[Mapping[str, Array]]:
+        """The full tensors by :attr:`Tensor.key`, read one by one.
+
+        Raises:
+            Unreadable: If their file is missing or damaged, also while a tensor is read.
+        """
+        path = self.folder / f"{self.subject}{WHOLE_SUFFIX}"
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                yield archive
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise Unreadable(f"{path}: full tensors missing or damaged: {error}") from None
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A new file that takes the place of ``path`` once it is complete and on the disk.
+
+    Raises:
+        OSError: If it cannot be written; then nothing of it is left.
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    try:
+        with open(name, "r+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    """The process's mask of permissions, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def read_record(path: Path) -> SubjectRecord:
+    """Read one file.
+
+    Raises:
+        Unreadable: If it is damaged, no recording, or of another version.
+    """
+    try:
+        found = json.loads(gzip.decompress(path.read_bytes()))
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise Unreadable(f"{path}: damaged, or no recording: {error}") from None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise Unreadable(f"{path}: no recording of python -m conformance record")
+    if found.get("version") != VERSION:
+        raise Unreadable(f"{path}: format version {found.get('version')!r}; this suite reads {VERSION}: record again")
+    try:
+        tensors = tuple(Tensor.from_row(row) for row in found["tensors"])
+        record = SubjectRecord(found["subject"], dict(found["machine"]), tensors, bool(found["whole"]), path.parent)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreadable(f"{path}: damaged: {type(error).__name__}: {error}") from None
+    keys = {tensor.key for tensor in tensors}
+    if path.name != f"{record.subject}{SUFFIX}" or not keys or len(keys) != len(tensors):
+        raise Unreadable(f"{path}: damaged: not the recording of the subject it is named after")
+    return record
+
+
+def read_folder(folder: Path) -> dict[str, SubjectRecord]:
+    """Read all recordings of a folder, by subject.
+
+    Raises:
+        Unreadable: If there are none, or one of them cannot be read.
+    """
+    paths = sorted(folder.glob(f"*{SUFFIX}"))
+    if not paths:
+        raise Unreadable(f"{folder}: no recordings (*{SUFFIX}) there; make some: python -m conformance record {folder}")
+    return {record.subject: record for record in map(read_record, paths)}
