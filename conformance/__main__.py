@@ -13,6 +13,7 @@ from rich.console import Console
 
 from conformance.catalogue import CHECKS
 from conformance.check import EVERY, Check
+from conformance.compare_report import add_compare_options, run_compare
 from conformance.doctor import Unusable, ask, facts_table, require_device
 from conformance.record import add_record_options, run_record
 from conformance.record_file import Unreadable
@@ -23,7 +24,7 @@ PIPE_WIDTH = 120
 """Columns of a table that is not shown on a terminal, whose width nobody knows."""
 
 
-RUN = {"record": run_record}
+RUN = {"record": run_record, "compare": run_compare}
 """Commands whose result is their exit code."""
 
 
@@ -64,9 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--into", type=Path, metavar="FILE", help="write it between FILE's markers instead")
     doctor = commands.add_parser("doctor", help="see what the checks would run on", allow_abbrev=False)
     doctor.add_argument("--ctx", choices=("cpu", "gpu"), default="cpu", help="the device to try, default: cpu")
-    add_record_options(
-        commands.add_parser("record", help="write down what this build computes, layer by layer", allow_abbrev=False)
-    )
+    record = commands.add_parser("record", help="write down what this build computes", allow_abbrev=False)
+    add_record_options(record)
+    compare = commands.add_parser("compare", help="see whether two recordings agree", allow_abbrev=False)
+    add_compare_options(compare)
     return parser
 
 

@@ -24,7 +24,7 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -39,10 +39,10 @@ SUFFIX, WHOLE_SUFFIX = ".json.gz", ".npz"
 COLUMNS = ("section", "name", "layer", "dtype", "shape", "checksum", "largest", "scale", "projections")
 #: In the order in which a fault is looked for: the first section that diverges names the layer best.
 SECTIONS = {
-    "forward": "forward in train mode, float64",
-    "predict": "forward in predict mode, full size, float32",
+    "forward": "train mode forward, float64",
+    "predict": "predict mode, float32",
     "backward": "backward, float64",
-    "training": "three training steps, float64",
+    "training": "three steps, float64",
 }
 
 
@@ -132,18 +132,25 @@ class SubjectRecord:
         return path
 
     @contextlib.contextmanager
-    def open_whole(self) -> Iterator[Mapping[str, Array]]:
-        """The full tensors by :attr:`Tensor.key`, read one by one.
+    def open_whole(self) -> Iterator[Callable[[Tensor], Array]]:
+        """A function that gives a recorded tensor in full.
 
         Raises:
-            Unreadable: If their file is missing or damaged, also while a tensor is read.
+            Unreadable: If their file is missing or damaged, or has other tensors; also when the function is called.
         """
         path = self.folder / f"{self.subject}{WHOLE_SUFFIX}"
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                yield archive
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                yield lambda tensor: _same(archive[tensor.key], tensor)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise Unreadable(f"{path}: full tensors missing or damaged: {error}") from None
+
+
+def _same(array: Array, tensor: Tensor) -> Array:
+    """The array, which must be the one that was recorded."""
+    if Summary.of(array).checksum != tensor.fingerprint.summary.checksum:
+        raise ValueError(f"{tensor.key} is not the tensor that was recorded")
+    return array
 
 
 @contextlib.contextmanager
@@ -162,9 +169,10 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         os.chmod(name, 0o666 & ~_umask())
         os.replace(name, path)
-    except BaseException:
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
         Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _umask() -> int:

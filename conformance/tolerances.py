@@ -28,6 +28,14 @@ FLOAT64_TRAINING = Tolerance(
 )
 REORDERED_LAYERS = Tolerance(1e-5, "largest seen 1.3e-6 (densenet121 with flat concats), margin 8; MXNet 1.9.1 CPU")
 
+#: What two builds, devices or machines may differ by, of a recorded tensor's scale, by section of a recording.
+RECORDED = {
+    "forward": Tolerance(1e-12, "to be measured"),
+    "predict": Tolerance(1e-5, "to be measured"),
+    "backward": Tolerance(1e-11, "to be measured"),
+    "training": Tolerance(1e-11, "to be measured"),
+}
+
 SEEDS = "20 seeds, benchmarks/convergence.py, MXNet 1.9.1 CPU"
 
 #: What each family must learn, a fraction of 64 images; not relative.
