@@ -27,9 +27,6 @@ PROJECTIONS = 3
 SIGMAS = 8.0
 """How many times the bound on an element a projection may differ."""
 SEED = 20_000
-#: Significant digits kept of a number: what is lost is far below the tolerances for the type.
-DIGITS = {"float64": 14}
-FEWER_DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -63,8 +60,3 @@ def projections(array: Array) -> tuple[float, ...]:
 def _signs(bits: NDArray[np.uint32], number: int) -> NDArray[np.float64]:
     """+1 or -1 from one bit of each hash; the higher bits are the better mixed ones."""
     return 1.0 - 2.0 * ((bits >> np.uint32(31 - number)) & np.uint32(1))
-
-
-def rounded(value: float, dtype: str) -> float:
-    """Round a number to the digits that count for tensors of a type."""
-    return float(f"{value:.{DIGITS.get(dtype, FEWER_DIGITS)}g}")

@@ -1,6 +1,6 @@
-"""The files of ``python -m conformance record``: one a subject, gzipped JSON with one line a tensor.
+"""The files of ``python -m conformance record``: one a subject, packed JSON with one line a tensor.
 
-A file is an object with these keys; ``zcat NAME.json.gz`` shows it:
+A file is an object with these keys; ``xzcat NAME.json.xz`` shows it:
 
 ``format``, ``version``
     What it is. A suite reads its own version only.
@@ -10,7 +10,8 @@ A file is an object with these keys; ``zcat NAME.json.gz`` shows it:
     Whether all tensors stand in full in the file ``NAME.npz`` beside it.
 ``columns``, ``tensors``
     One list a tensor, in the order in which a fault is looked for: section, name, layer, dtype, shape, CRC-32 of
-    its bytes, largest magnitude, scale (the magnitude that tolerances are relative to), projections.
+    its bytes, scale (the magnitude that tolerances are relative to); then, as parts of the scale, its largest
+    magnitude and its projections.
 
 Nothing in it depends on when it was written: two runs that compute the same bits write the same bytes.
 """
@@ -18,8 +19,8 @@ Nothing in it depends on when it was written: two runs that compute the same bit
 from __future__ import annotations
 
 import contextlib
-import gzip
 import json
+import lzma
 import os
 import tempfile
 import zipfile
@@ -32,11 +33,14 @@ from typing import IO, Any
 import numpy as np
 
 from conformance.comparison import Array, Summary
-from conformance.fingerprint import PROJECTIONS, Fingerprint, rounded
+from conformance.fingerprint import PROJECTIONS, Fingerprint
 
 FORMAT, VERSION = "gluon-conformance recording", 1
-SUFFIX, WHOLE_SUFFIX = ".json.gz", ".npz"
-COLUMNS = ("section", "name", "layer", "dtype", "shape", "checksum", "largest", "scale", "projections")
+SUFFIX, WHOLE_SUFFIX = ".json.xz", ".npz"
+COLUMNS = ("section", "name", "layer", "dtype", "shape", "checksum", "scale", "largest", "projections")
+#: Decimals kept of parts of the scale: what is lost is far below what the tolerances for the type allow.
+DECIMALS = {"float64": 12}
+FEWER_DECIMALS = 7
 #: In the order in which a fault is looked for: the first section that diverges names the layer best.
 SECTIONS = {
     "forward": "train mode forward, float64",
@@ -76,9 +80,11 @@ class Tensor:
     def row(self) -> list[Any]:
         """The tensor as its line of the file."""
         summary, dtype = self.fingerprint.summary, self.fingerprint.dtype
-        numbers = [rounded(value, dtype) for value in (summary.largest, self.scale, *self.fingerprint.projections)]
-        checksum = f"{summary.checksum:08x}"
-        return [self.section, self.name, self.layer, dtype, [*summary.shape], checksum, *numbers[:2], numbers[2:]]
+        decimals = DECIMALS.get(dtype, FEWER_DECIMALS)
+        scale = float(f"{self.scale:.{decimals + 3}g}")
+        parts = [round(value / (scale or 1.0), decimals) for value in (summary.largest, *self.fingerprint.projections)]
+        head = [self.section, self.name, self.layer, dtype, [*summary.shape], f"{summary.checksum:08x}", scale]
+        return [*head, 1 if parts[0] == 1 else parts[0], parts[1:]]
 
     @classmethod
     def from_row(cls, row: list[Any]) -> Tensor:
@@ -87,12 +93,13 @@ class Tensor:
         Raises:
             ValueError, TypeError: If it is not one.
         """
-        section, name, layer, dtype, shape, checksum, largest, scale, projections = row
-        if section not in SECTIONS or len(projections) != PROJECTIONS:
+        section, name, layer, dtype, shape, checksum, scale, *parts = row
+        largest, *projections = (float(part) * scale for part in (parts[0], *parts[1]))
+        if section not in SECTIONS or len(parts) != 2 or len(projections) != PROJECTIONS:
             raise ValueError(f"not a tensor: {row}")
         np.dtype(dtype)
         finite = bool(np.isfinite([largest, *projections]).all())
-        summary = Summary(tuple(map(int, shape)), int(checksum, 16), float(largest), finite)
+        summary = Summary(tuple(map(int, shape)), int(checksum, 16), largest, finite)
         return cls(section, str(name), str(layer), Fingerprint(summary, dtype, tuple(projections)), float(scale))
 
 
@@ -126,9 +133,8 @@ class SubjectRecord:
             OSError: If it cannot be written; a file of that name stays as it was.
         """
         path = folder / f"{self.subject}{SUFFIX}"
-        # Without a time and a name inside, equal recordings are equal files.
-        with replacing(path) as file, gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
-            packed.write(self.text().encode())
+        with replacing(path) as file:
+            file.write(lzma.compress(self.text().encode(), preset=9))
         return path
 
     @contextlib.contextmanager
@@ -189,8 +195,8 @@ def read_record(path: Path) -> SubjectRecord:
         Unreadable: If it is damaged, no recording, or of another version.
     """
     try:
-        found = json.loads(gzip.decompress(path.read_bytes()))
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+        found = json.loads(lzma.decompress(path.read_bytes()))
+    except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
         raise Unreadable(f"{path}: damaged, or no recording: {error}") from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise Unreadable(f"{path}: no recording of python -m conformance record")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from conformance.comparison import Array
-from conformance.fingerprint import PROJECTIONS, SIGMAS, Fingerprint, projections, rounded
+from conformance.fingerprint import PROJECTIONS, SIGMAS, Fingerprint, projections
 from conformance.weights import CHUNK
 
 
@@ -85,9 +85,3 @@ def test_projections_of_empty_and_infinite_tensors() -> None:
     """A tensor without elements projects to 0; one that is not finite gives no number and no warning."""
     assert (0.0,) * PROJECTIONS == projections(np.zeros((0, 3)))
     assert not np.isfinite(projections(np.array([np.inf, 1.0]))).any()
-
-
-def test_rounding_keeps_what_tolerances_need() -> None:
-    """float64 keeps 14 digits, other types 9."""
-    assert 1.2345678901235 == rounded(1.23456789012345678, "float64")
-    assert 1.23456789 == rounded(1.23456789012345678, "float32")

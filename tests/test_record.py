@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
-import gzip
 import json
+import lzma
 import os
 import subprocess
 import sys
@@ -126,8 +126,8 @@ def test_subject_that_crashes_or_hangs_is_named_and_the_rest_recorded(tmp_path: 
     assert crashed.startswith("crash: not recorded: crashed: crash ended the worker process with SIG")
     assert absent.startswith("absent: not recorded: refused: subject absent=broken_blocks:absent: AttributeError")
     assert hung.startswith("hang: not recorded: hung: hang gave no answer within 20 s (--time-limit)")
-    assert ["small.json.gz", "small.npz"] == sorted(path.name for path in tmp_path.iterdir())
-    assert done.stdout.startswith(f"{tmp_path}/small.json.gz: ")
+    assert ["small.json.xz", "small.npz"] == sorted(path.name for path in tmp_path.iterdir())
+    assert done.stdout.startswith(f"{tmp_path}/small.json.xz: ")
     with read_folder(tmp_path)["small"].open_whole() as whole:
         assert {array.dtype.name for array in map(whole, read_folder(tmp_path)["small"].tensors)} == {
             "float32",
@@ -169,7 +169,7 @@ def test_second_run_replaces_its_own_subjects_only(tmp_path: Path, capsys: pytes
     assert 0 == end_of(capsys, "record", tmp_path / "new/folder", "--subject", "vgg11", "--tensors")[0]
     assert 0 == end_of(capsys, "record", tmp_path / "new/folder", "--subject", "vgg13")[0]
     names = sorted(path.name for path in (tmp_path / "new/folder").iterdir())
-    assert ["vgg11.json.gz", "vgg11.npz", "vgg13.json.gz"] == names
+    assert ["vgg11.json.xz", "vgg11.npz", "vgg13.json.xz"] == names
     assert 0 == end_of(capsys, "record", tmp_path / "new/folder", "--subject", "vgg11")[0]
     assert {"vgg11", "vgg13"} == set(read_folder(tmp_path / "new/folder"))
     assert not (tmp_path / "new/folder/vgg11.npz").exists()
@@ -241,7 +241,7 @@ def test_file_is_read_as_it_was_written(record: SubjectRecord, tmp_path: Path) -
     (tmp_path / "again").mkdir()
 
     assert path.read_bytes() == read_record(path).write(tmp_path / "again").read_bytes()
-    assert json.loads(gzip.decompress(path.read_bytes()))["columns"][:3] == ["section", "name", "layer"]
+    assert json.loads(lzma.decompress(path.read_bytes()))["columns"][:3] == ["section", "name", "layer"]
 
 
 def test_interrupted_file_is_not_there(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def edited(**changes: Any) -> Callable[[bytes], bytes]:
     """Return a function that changes keys of a recording's JSON."""
 
     def edit(old: bytes) -> bytes:
-        return gzip.compress(json.dumps({**json.loads(gzip.decompress(old)), **changes}).encode())
+        return lzma.compress(json.dumps({**json.loads(lzma.decompress(old)), **changes}).encode())
 
     return edit
 
@@ -265,9 +265,9 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "empty": (lambda old: b"", "damaged, or no recording"),
     "truncated": (lambda old: old[:-20], "damaged, or no recording"),
     "one byte": (lambda old: old[:500] + bytes([old[500] ^ 1]) + old[501:], "damaged, or no recording"),
-    "text": (lambda old: b"not gzip", "damaged, or no recording"),
-    "no JSON": (lambda old: gzip.compress(b"{"), "damaged, or no recording"),
-    "list": (lambda old: gzip.compress(b"[]"), "no recording of python -m conformance record"),
+    "text": (lambda old: b"not xz", "damaged, or no recording"),
+    "no JSON": (lambda old: lzma.compress(b"{"), "damaged, or no recording"),
+    "list": (lambda old: lzma.compress(b"[]"), "no recording of python -m conformance record"),
     "foreign": (edited(format="other"), "no recording of python -m conformance record"),
     "version": (edited(version=2), "format version 2; this suite reads 1: record again"),
     "renamed": (edited(subject="other"), "damaged: not the recording of the subject it is named after"),
@@ -285,7 +285,7 @@ def test_damaged_file_is_refused(
     """A file that is damaged, foreign or of another version is named in one line, with exit code 2."""
     change, says = DAMAGES[damage]
     left, right = pair()
-    path = right / "mine.json.gz"
+    path = right / "mine.json.xz"
     path.write_bytes(change(path.read_bytes()))
 
     code, out, err = end_of(capsys, "compare", left, right)
@@ -300,9 +300,9 @@ def test_folders_that_cannot_be_compared_are_refused(
     """A folder without recordings, or one with other subjects only, leaves nothing to compare."""
     left, right = pair()
     other = SubjectRecord("other", {}, read_folder(left)["mine"].tensors)
-    (right / "mine.json.gz").unlink()
+    (right / "mine.json.xz").unlink()
 
-    assert "no recordings (*.json.gz) there" in end_of(capsys, "compare", left, right)[2]
+    assert "no recordings (*.json.xz) there" in end_of(capsys, "compare", left, right)[2]
     assert 2 == end_of(capsys, "compare", left, tmp_path / "absent")[0]
     other.write(right)
     code, _, err = end_of(capsys, "compare", left, right)
