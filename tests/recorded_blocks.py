@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from conformance.__main__ import main
 from conformance.layerwise import record_layers
 from conformance.record_file import WHOLE_SUFFIX, SubjectRecord, Tensor
 from conformance.subject import Subject
@@ -15,6 +18,13 @@ from flaws import Patch, nn, patched
 from reference.mxnet_compat import HybridBlock, mx
 
 SHAPE = (3, 8, 8)
+
+
+def end_of(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[Any, str, str]:
+    """Run a command in this process; returns exit code, stdout and stderr."""
+    with pytest.raises(SystemExit) as end:
+        main([str(argument) for argument in arguments])
+    return end.value.code, *capsys.readouterr()
 
 
 class WrongBackward(mx.operator.CustomOp):
