@@ -17,6 +17,7 @@ from conformance.subject import RequestError, parse_subjects
 from conformance.worker import RECORD, Settings, Worker, share_of_cores
 
 TIME_LIMIT = 900.0
+CPU_FACTS = Path("/proc/cpuinfo")
 
 
 class NotRecorded(Exception):
@@ -95,7 +96,7 @@ def describe_machine(ctx: str) -> dict[str, str]:
 def _processor() -> str:
     """The processor's name, as Linux states it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = CPU_FACTS.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return platform.machine()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from conformance.record import describe_machine
 from conformance.record_file import SECTIONS, SubjectRecord, read_folder
 from conformance.worker import Result
 from recorded_blocks import Deep, end_of, recording
@@ -230,3 +232,16 @@ def test_missing_device_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     assert str(code).startswith("python -m conformance record: ")
     assert "" == out
     assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("text", "expected"), [("a: b\nmodel name\t: A CPU\n", "A CPU"), ("", None), (None, None)])
+def test_processor_has_a_name(
+    text: str | None, expected: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The processor is named as Linux does, or by its architecture where Linux does not."""
+    monkeypatch.setattr("conformance.record.CPU_FACTS", tmp_path / "cpuinfo")
+    monkeypatch.setattr("conformance.record.ask", lambda question: {"mxnet": "1", "features": [], "numpy": "1"})
+    if text is not None:
+        (tmp_path / "cpuinfo").write_text(text)
+
+    assert describe_machine("cpu")["machine"].endswith(f", {expected or platform.machine()}")

@@ -124,6 +124,22 @@ def test_subject_of_one_side_is_a_failure(
         assert out.endswith(f"differ: other (not in {right})\n")
 
 
+def test_machines_are_shown_once(
+    record: SubjectRecord, pair: Callable[[], tuple[Path, Path]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where several subjects were recorded on the same two machines, these are shown once."""
+    left, right = pair()
+    for name, folder, build in (("other", left, "1.9.1"), ("other", right, "1.9.1"), ("third", left, "2")):
+        SubjectRecord(name, {"MXNet": build}, record.tensors).write(folder)
+    SubjectRecord("third", {"MXNet": "3"}, record.tensors).write(right)
+
+    code, out, _ = end_of(capsys, "compare", left, right)
+
+    assert 0 == code
+    assert 2 == out.count("recorded on")
+    assert out.endswith("agree: mine, other, third\n")
+
+
 def test_difference_is_told_in_words(
     record: SubjectRecord, pair: Callable[[], tuple[Path, Path]], capsys: pytest.CaptureFixture[str]
 ) -> None:
