@@ -109,7 +109,9 @@ class Runner(Instances):
             variants.prove(variant, ready.net)
             return recording
 
-    def run_steps(self, ready: Prepared, recording: Notes, steps: int = 3) -> None:
+    def run_steps(
+        self, ready: Prepared, recording: Notes, steps: int = 3, learning_rate: float = LEARNING_RATE
+    ) -> None:
         """Three SGD steps with a predict-mode run after the first; the second has another size."""
         small = 2 if self.subject.kind == "own" or self.subject.specification.train_size != 224 else 0
         shapes = [
@@ -118,7 +120,7 @@ class Runner(Instances):
             self.shape(2, train=True),
         ]
         trained = list(ready.parameters.values())
-        settings = {"learning_rate": LEARNING_RATE}
+        settings = {"learning_rate": learning_rate}
         trainer = mx.gluon.Trainer(trained, "sgd", settings, kvstore=None) if trained else None
         for step, shape in enumerate(shapes[:steps], 1):
             self._step(ready, trainer, recording, step, shape)
