@@ -29,8 +29,8 @@ from conformance.workbench import Workbench
 from reference.mxnet_compat import mx
 
 INPUT_GRADIENT = "step 1: input gradient"
-LEARNING_RATE = 1e-6
-"""So small that a step does not amplify rounding: at 1e-3, that of ResNet-152 grows to 1e-4 in three steps."""
+LEARNING_RATE = 1e-7
+"""So small that steps hardly amplify rounding: at 1e-3, that of ResNet-152 grows to 1e-4 in three steps."""
 
 
 def without_dropout(symbol: Any) -> Any:
@@ -139,12 +139,13 @@ class LayerRecording:
         self.users = {name: self.layers[node.position] for name, node in uses}
 
     def note(self, name: str, array: Any) -> None:
-        """Add a tensor of the training steps: the first step's gradients belong to backward, the rest to training."""
+        """Add a tensor of the training steps: the first step's gradients belong to backward."""
         head, _, parameter = name.removeprefix(GRADIENT).rpartition(": ")
         layer = self.users.get(parameter, "unused parameter" if parameter in self.graph.parameters else "")
         backward = name.startswith(GRADIENT) or name == INPUT_GRADIENT
         label = name.removeprefix("step 1: ") if backward else name
-        self.add("backward" if backward else "training", label, layer, read(array), f"{head}/{layer}" if layer else "")
+        section = "backward" if backward else "first step" if name.startswith("step 1") else "later steps"
+        self.add(section, label, layer, read(array), f"{head}/{layer}" if layer else "")
 
     def add(self, section: str, name: str, layer: str, array: Array, group: str = "") -> None:
         """Add a tensor; tensors of one group share their scale, the largest magnitude among them."""

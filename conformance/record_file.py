@@ -45,7 +45,8 @@ SECTIONS = {
     "forward": "train mode forward, float64",
     "predict": "predict mode, float32",
     "backward": "backward, float64",
-    "training": "three steps, float64",
+    "first step": "first step, float64",
+    "later steps": "second and third step, float64",
 }
 
 

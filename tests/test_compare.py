@@ -216,10 +216,10 @@ def test_json_names_tolerance_and_layer(deep: SubjectRecord) -> None:
     """The JSON has every tensor that is not bit-identical, and the tolerances with their provenance."""
     found = compare_records(deep, recording(Deep, patch=FAULTS["momentum"][0]))
     report = as_json(Verdicts((found,), {"other": "B"}))
-    training = report["subjects"]["mine"]["sections"]["training"]
+    step = report["subjects"]["mine"]["sections"]["first step"]
 
     assert (False, {"other": "B"}) == (report["agree"], report["missing"])
     assert "BatchNorm in features.2.1" == report["subjects"]["mine"]["first_diverging_layer"]
-    assert training["tensors"] == training["identical"] + len(training["different"])
+    assert step["tensors"] == step["identical"] + len(step["different"])
     assert "other (not in B), mine (first diverging layer: BatchNorm in features.2.1)" in report["conclusion"]
     assert set(SECTIONS) == set(report["tolerances"])
