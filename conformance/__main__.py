@@ -13,11 +13,19 @@ from rich.console import Console
 
 from conformance.catalogue import CHECKS
 from conformance.check import EVERY, Check
+from conformance.compare_report import add_compare_options, run_compare
 from conformance.doctor import Unusable, ask, facts_table, require_device
+from conformance.record import add_record_options, run_record
+from conformance.record_file import Unreadable
+from conformance.subject import RequestError
 
 BEGIN, END = "<!-- checks -->\n", "<!-- /checks -->\n"
 PIPE_WIDTH = 120
 """Columns of a table that is not shown on a terminal, whose width nobody knows."""
+
+
+RUN = {"record": run_record, "compare": run_compare}
+"""Commands whose result is their exit code."""
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -39,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     if arguments.command == "doctor":
         _doctor(arguments.ctx)
+    elif arguments.command in RUN:
+        _run(arguments, parser)
     elif arguments.into is None:
         print(catalogue_table(), end="")
     else:
@@ -55,7 +65,22 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--into", type=Path, metavar="FILE", help="write it between FILE's markers instead")
     doctor = commands.add_parser("doctor", help="see what the checks would run on", allow_abbrev=False)
     doctor.add_argument("--ctx", choices=("cpu", "gpu"), default="cpu", help="the device to try, default: cpu")
+    record = commands.add_parser("record", help="write down what this build computes", allow_abbrev=False)
+    add_record_options(record)
+    compare = commands.add_parser("compare", help="see whether two recordings agree", allow_abbrev=False)
+    add_compare_options(compare)
     return parser
+
+
+def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Record or compare, and end with the exit code of what was found."""
+    try:
+        code = RUN[arguments.command](arguments)
+    except Unusable as reason:
+        raise SystemExit(f"{parser.prog} {arguments.command}: {reason}") from None
+    except (RequestError, Unreadable, OSError) as reason:
+        parser.exit(2, f"{parser.prog} {arguments.command}: {reason}\n")
+    sys.exit(code)
 
 
 def _doctor(ctx: str) -> None:

@@ -1,13 +1,32 @@
-"""How two tensors are compared, and how their difference is put into words."""
+"""How a tensor is summarized, how two are compared, and how their difference is put into words."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A tensor's checksum (CRC-32 of its bytes), largest magnitude, and whether it is finite and constant."""
+
+    shape: tuple[int, ...]
+    checksum: int
+    largest: float
+    finite: bool
+
+    @classmethod
+    def of(cls, array: Array) -> Summary:
+        """Summarize an array."""
+        low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
+        finite = bool(np.isfinite(low) and np.isfinite(high))
+        return cls(array.shape, zlib.crc32(np.ascontiguousarray(array).data), max(abs(low), abs(high)), finite)
 
 
 def largest_difference(expected: Array, actual: Array) -> tuple[float, tuple[int, ...]]:

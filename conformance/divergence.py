@@ -7,10 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from conformance.check import ITSELF, Problem, owner
-from conformance.comparison import compare
+from conformance.comparison import Summary, compare
 from conformance.graph import Graph
 from conformance.matching import hashes
-from conformance.recording import Summary
 from conformance.tolerances import BATCH_INDEPENDENCE
 from conformance.tracing import blocks, recorded_graph
 from reference.mxnet_compat import mx

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import zlib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from conformance.comparison import Array
+from conformance.comparison import Array, Summary
 from reference.mxnet_compat import mx
 
 
@@ -35,21 +34,11 @@ def read(array: Any) -> Array:
     return np.asarray(array.asnumpy())
 
 
-@dataclass(frozen=True)
-class Summary:
-    """A tensor's checksum (CRC-32 of its bytes), largest magnitude, and whether it is finite and constant."""
+class Notes(Protocol):
+    """Whatever takes tensors as they are computed."""
 
-    shape: tuple[int, ...]
-    checksum: int
-    largest: float
-    finite: bool
-
-    @classmethod
-    def of(cls, array: Array) -> Summary:
-        """Summarize an array."""
-        low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
-        finite = bool(np.isfinite(low) and np.isfinite(high))
-        return cls(array.shape, zlib.crc32(np.ascontiguousarray(array).data), max(abs(low), abs(high)), finite)
+    def note(self, name: str, array: Any) -> None:
+        """Take one tensor (NumPy or MXNet)."""
 
 
 @dataclass

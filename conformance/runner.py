@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,7 @@ from conformance import variants
 from conformance.comparison import Array
 from conformance.graph import Graph, Node
 from conformance.instances import Instances, Shape
-from conformance.recording import Recording, read
+from conformance.recording import Notes, Recording, read
 from conformance.symbols import Builder
 from conformance.tracing import recorded_graph, structural_names, trace
 from reference.mxnet_compat import mx
@@ -103,26 +103,32 @@ class Runner(Instances):
         expected: Recording | None = None,
         steps: int = 3,
     ) -> Recording:
-        """Three SGD steps with a predict-mode run after the first; the second has another size."""
+        """A recording of training steps in ``variant``."""
         with self.stage(f"training ({variant})"):
             recording = Recording(expected, keep)
-            spec = self.subject.specification
-            small = 2 if spec is None or spec.train_size < spec.full_size else 0
-            shapes = [
-                self.shape(2, train=True),
-                self.shape(1 + small, train=True, other=True),
-                self.shape(2, train=True),
-            ]
-            ready = self.prepared(variant, self.images(shapes[0]), train=True)
-            trained = list(ready.parameters.values())
-            settings = {"learning_rate": LEARNING_RATE}
-            trainer = mx.gluon.Trainer(trained, "sgd", settings, kvstore=None) if trained else None
-            for step, shape in enumerate(shapes[:steps], 1):
-                self._step(ready, trainer, recording, step, shape)
+            ready = self.prepared(variant, self.images(self.shape(2, train=True)), train=True)
+            self.run_steps(ready, recording, steps)
             variants.prove(variant, ready.net)
             return recording
 
-    def _step(self, ready: Prepared, trainer: Any, recording: Recording, step: int, shape: Shape) -> None:
+    def run_steps(
+        self, ready: Prepared, recording: Notes, steps: int = 3, learning_rate: float = LEARNING_RATE
+    ) -> None:
+        """Three SGD steps with a predict-mode run after the first; the second has another size."""
+        spec = self.subject.specification
+        small = 2 if spec is None or spec.train_size < spec.full_size else 0
+        shapes = [
+            self.shape(2, train=True),
+            self.shape(1 + small, train=True, other=True),
+            self.shape(2, train=True),
+        ]
+        trained = list(ready.parameters.values())
+        settings = {"learning_rate": learning_rate}
+        trainer = mx.gluon.Trainer(trained, "sgd", settings, kvstore=None) if trained else None
+        for step, shape in enumerate(shapes[:steps], 1):
+            self._step(ready, trainer, recording, step, shape)
+
+    def _step(self, ready: Prepared, trainer: Any, recording: Notes, step: int, shape: Shape) -> None:
         """Run one training step and note what it computed."""
         images = self.images(shape, step)
         images.attach_grad()
@@ -166,15 +172,23 @@ class Runner(Instances):
         return self.train("imperative")
 
     def node_outputs(
-        self, shape: Shape, *, train: bool = False, only: Sequence[int] | None = None
+        self,
+        shape: Shape,
+        *,
+        train: bool = False,
+        only: Sequence[int] | None = None,
+        change: Callable[[Any], Any] = lambda symbol: symbol,
     ) -> Iterator[tuple[Node, Array]]:
-        """Outputs of nodes (all, or those at positions ``only``), run as one symbol on images of ``shape``."""
+        """Outputs of nodes (all, or those at positions ``only``), run as one symbol on images of ``shape``.
+
+        ``change`` makes of the network's symbol the one that is run; its operators keep their names.
+        """
         net = self.net(train=False)
         graph, symbol = trace(net, shape)
         nodes = graph.nodes if only is None else [graph.nodes[position] for position in only]
-        internals = symbol.get_internals()
+        internals = change(symbol).get_internals()
         group = mx.sym.Group([internals[node.output] for node in nodes])
-        whole = mx.gluon.SymbolBlock(group, mx.sym.var("data"), params=net.collect_params())
+        whole = mx.gluon.SymbolBlock(group, mx.sym.var("data", dtype=self.dtype), params=net.collect_params())
         self.seed(1)
         with mx.autograd.train_mode() if train else contextlib.nullcontext():
             outputs = whole(self.images(shape))

@@ -34,6 +34,17 @@ LOOP = "MXNet 1.9.1 CPU with oneDNN, the smallest network of each family and a s
 UPDATE = Tolerance(1e-6, f"of the parameter's largest value; largest seen 1.1e-7 (alexnet), margin 9; {LOOP}")
 FITTED_RATE = Tolerance(1e-3, f"largest seen 2.2e-6 (the small block); {LOOP}")
 REPORTED_LOSS = Tolerance(1e-5, f"largest seen 1.9e-6 (the small block), margin 5; {LOOP}")
+KERNELS = "oneDNN and OpenBLAS against MXNet's native kernels and OpenBLAS's for Nehalem, 2 threads, MXNet 1.9.1 CPU"
+
+#: What two builds, devices or machines may differ by, of a recorded tensor's scale, by section of a recording.
+#: `python -m conformance compare` measures them again, in full where both recordings were made with `--tensors`.
+RECORDED = {
+    "forward": Tolerance(1.3e-10, f"largest seen 1.6e-11 (resnet152), margin 8; {KERNELS}"),
+    "predict": Tolerance(2.6e-5, f"largest seen 3.3e-6 (resnet152), margin 8; {KERNELS}"),
+    "backward": Tolerance(1.8e-10, f"largest seen 2.2e-11 (resnet152), margin 8; {KERNELS}"),
+    "first step": Tolerance(4e-11, f"largest seen in projections 1.2e-12 (resnet152), margin 32; {KERNELS}"),
+    "later steps": Tolerance(4e-9, f"largest seen in projections 1.3e-10 (resnet152), margin 32; {KERNELS}"),
+}
 
 SEEDS = "20 seeds, benchmarks/convergence.py, MXNet 1.9.1 CPU"
 

@@ -33,6 +33,19 @@ def _hash(values: NDArray[np.uint32]) -> NDArray[np.uint32]:
     return values
 
 
+def hashed(begin: int, end: int, seed: int) -> NDArray[np.uint32]:
+    """Elements ``begin`` to ``end`` of a sequence of well-mixed 32-bit integers.
+
+    Args:
+        begin: First element.
+        end: Bound above.
+        seed: Which sequence; neighbouring seeds give unrelated sequences.
+    """
+    counter = np.arange(begin, end, dtype=np.uint32)
+    counter += _hash(np.array([seed * 2654435761 % 2**32], np.uint32))[0]
+    return _hash(counter)
+
+
 def uniform(shape: tuple[int, ...], low: float, high: float, seed: int) -> Floats:
     """Uniform values in [low, high), float32, the same on every machine.
 
@@ -44,13 +57,10 @@ def uniform(shape: tuple[int, ...], low: float, high: float, seed: int) -> Float
     """
     size = math.prod(shape)
     result = np.empty(size, np.float32)
-    start = int(_hash(np.array([seed * 2654435761 % 2**32], np.uint32))[0])
     width, base = np.float32((high - low) / 2**24), np.float32(low)
     for begin in range(0, size, CHUNK):
         end = min(begin + CHUNK, size)
-        counter = np.arange(begin, end, dtype=np.uint32)
-        counter += np.uint32(start)
-        values = (_hash(counter) >> np.uint32(8)).astype(np.float32)
+        values = (hashed(begin, end, seed) >> np.uint32(8)).astype(np.float32)
         values *= width
         values += base
         result[begin:end] = values

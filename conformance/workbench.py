@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from conformance import divergence, experiments
 from conformance.check import ITSELF, NotApplicable, Problem
-from conformance.comparison import Array
+from conformance.comparison import Array, Summary
+from conformance.filing import Filing
 from conformance.graph import Graph
 from conformance.instances import Shape
 from conformance.matching import pair_parameters
-from conformance.recording import Recording, Summary, read
-from conformance.schooling import School
+from conformance.recording import Recording
 from conformance.specification import Specification
 from conformance.tracing import structural_names, trace
 from reference.mxnet_compat import mx
 
 
-class Workbench(School):
+class Workbench(Filing):
     """A runner with the experiments of the catalogue's checks."""
 
     @property
@@ -211,42 +208,3 @@ class Workbench(School):
             after = {name: Summary.of(value) for name, value in self._statistics(net).items()}
             yield from ((when, name) for name in before if before[name] != after[name])
             before = after
-
-    @contextmanager
-    def saved_parameters(self) -> Iterator[Path]:
-        """A parameter file of the subject, removed afterwards."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "network.params"
-            self.net(train=False).save_parameters(str(path))
-            yield path
-
-    @contextmanager
-    def foreign_parameters(self) -> Iterator[Path]:
-        """A parameter file of another small network, removed afterwards."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "foreign.params"
-            net = mx.gluon.nn.Dense(3, in_units=2)
-            net.initialize(ctx=self.ctx)
-            net.save_parameters(str(path))
-            yield path
-
-    def loaded_parameters(self, path: Path) -> dict[str, Summary]:
-        """Load a file into a new instance and summarize what it then holds."""
-        net = self.build()
-        net.load_parameters(str(path), ctx=self.ctx)
-        names = structural_names(net)
-        return {names[full]: Summary.of(read(p.data())) for full, p in net.collect_params().items()}
-
-    def loads(self, path: Path) -> bool:
-        """Whether a new instance accepts a file."""
-        try:
-            self.build().load_parameters(str(path), ctx=self.ctx)
-        except Exception:
-            return False
-        return True
-
-    def exported_parameters(self) -> dict[str, Summary]:
-        """Summarize what the imported network holds, by structural name."""
-        names = self.exported.names
-        parameters = self.exported.load(self.ctx).collect_params()
-        return {names[full]: Summary.of(read(p.data())) for full, p in parameters.items() if full in names}

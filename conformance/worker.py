@@ -24,7 +24,7 @@ import cloudpickle
 from conformance.subject import Subject
 
 Outcome = Literal["passed", "failed", "not applicable", "not executed", "refused", "crashed", "hung"]
-PREPARE = "prepare"
+PREPARE, RECORD = "prepare", "record"
 START = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from conformance.serving import serve; serve()"
 LOG_TAIL = 4000
 START_LIMIT = 120.0

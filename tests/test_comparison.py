@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from conformance.comparison import Array, compare, largest_difference
-from conformance.recording import Recording, Summary, read
+from conformance.comparison import Array, Summary, compare, largest_difference
+from conformance.recording import Recording, read
 from reference.mxnet_compat import mx
 
 NAN = float("nan")

@@ -67,7 +67,10 @@ WITHOUT_DEVICE: dict[str, tuple[dict[str, Any], str]] = {
 }
 COMMANDS = {
     "": ": the following arguments are required: command",
-    "record": ": argument command: invalid choice: 'record'",
+    "recall": ": argument command: invalid choice: 'recall'",
+    "record": " record: the following arguments are required: DIR",
+    "compare A": " compare: the following arguments are required: B",
+    "compare no/such A": " compare: no/such: no recordings (*.json.xz) there",
     "doctor --ctx tpu": " doctor: argument --ctx: invalid choice: 'tpu'",
     "catalogue --into": " catalogue: argument --into: expected one argument",
     "catalogue --into no/such/file": ": --into no/such/file: [Errno 2] No such file",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conformance import tolerances
+from conformance.record_file import DECIMALS, FEWER_DECIMALS
 from conformance.tolerances import Tolerance
 
 ALONE = {name: value for name, value in vars(tolerances).items() if isinstance(value, Tolerance) and name != "EXACT"}
@@ -23,3 +24,10 @@ def test_tolerance_is_measured(name: str) -> None:
     assert 0 < tolerance.bound
     assert len(tolerance.provenance) > 20
     assert "to be measured" not in tolerance.provenance
+
+
+@pytest.mark.parametrize("section", tolerances.RECORDED)
+def test_recordings_keep_more_digits_than_are_compared(section: str) -> None:
+    """What a recording loses in its last decimal is a tenth of the tolerance, at most."""
+    decimals = FEWER_DECIMALS if section == "predict" else DECIMALS["float64"]
+    assert 10 ** (1 - decimals) <= tolerances.RECORDED[section].bound

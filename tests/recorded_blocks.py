@@ -1,0 +1,111 @@
+"""Blocks whose recordings are compared: right ones, and the same with one fault in one layer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance.__main__ import main
+from conformance.layerwise import record_layers
+from conformance.record_file import WHOLE_SUFFIX, SubjectRecord, Tensor
+from conformance.subject import Subject
+from conformance.workbench import Workbench
+from flaws import Patch, nn, patched
+from reference.mxnet_compat import HybridBlock, mx
+
+SHAPE = (3, 8, 8)
+
+
+def end_of(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[Any, str, str]:
+    """Run a command in this process; returns exit code, stdout and stderr."""
+    with pytest.raises(SystemExit) as end:
+        main([str(argument) for argument in arguments])
+    return end.value.code, *capsys.readouterr()
+
+
+class WrongBackward(mx.operator.CustomOp):
+    """Passes values on, and gradients times a factor."""
+
+    def __init__(self, factor: float) -> None:
+        """Keep the factor."""
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, is_train: bool, req: Any, in_data: Any, out_data: Any, aux: Any) -> None:
+        """Copy the input."""
+        self.assign(out_data[0], req[0], in_data[0])
+
+    def backward(self, req: Any, out_grad: Any, in_data: Any, out_data: Any, in_grad: Any, aux: Any) -> None:
+        """Scale the gradient."""
+        self.assign(in_grad[0], req[0], out_grad[0] * self.factor)
+
+
+@mx.operator.register("conformance_wrong_backward")
+class WrongBackwardOperator(mx.operator.CustomOpProp):
+    """The operator, which a network holds in every recording, with a factor of 1 where it is right."""
+
+    def __init__(self, factor: str, **marks: str) -> None:
+        """Read the attribute; what tracing marks operators with is an attribute, too."""
+        super().__init__(need_top_grad=True)
+        self.factor = float(factor)
+
+    def create_operator(self, ctx: Any, shapes: Any, dtypes: Any) -> WrongBackward:
+        """Return the operator."""
+        return WrongBackward(self.factor)
+
+
+class Passing(HybridBlock):
+    """A layer of that operator."""
+
+    def __init__(self, factor: float = 1.0) -> None:
+        """Keep the factor."""
+        super().__init__()
+        self.factor = factor
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
+        """Pass the input on."""
+        return F.Custom(x, op_type="conformance_wrong_backward", factor=str(self.factor))
+
+
+class Deep(HybridBlock):
+    """Ten layers of convolution, BatchNorm, ReLU and dropout, one of them with a custom operator."""
+
+    def __init__(self) -> None:
+        """Create the layers, with no weights yet."""
+        super().__init__()
+        with self.name_scope():
+            self.features = nn.HybridSequential()
+            for place in range(10):
+                self.features.add(stage(place))
+            self.output = nn.Dense(4)
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
+        """Classify, dropping some features without a Dropout layer."""
+        return self.output(F.Dropout(self.features(x), p=0.3))
+
+
+def stage(place: int) -> Any:
+    """Return one of Deep's layers."""
+    layers = nn.HybridSequential()
+    layers.add(nn.Conv2D(4, 3, padding=1), nn.BatchNorm(), nn.Activation("relu"), nn.Dropout(0.1))
+    if place == 5:
+        layers.add(Passing())
+    return layers
+
+
+def recording(
+    build: Callable[[], Any],
+    whole: Path | None = None,
+    patch: Patch = lambda net: None,
+    weights: Path | None = None,
+) -> SubjectRecord:
+    """Record a block in this process; its full tensors go to the folder ``whole``."""
+    subject = Subject("mine", build=lambda: patched(build(), patch), input_shape=SHAPE, weights=weights)
+    target = "" if whole is None else str(whole / f"mine{WHOLE_SUFFIX}")
+    rows = json.loads(record_layers(Workbench(subject), target))
+    tensors = tuple(map(Tensor.from_row, rows))
+    return SubjectRecord("mine", {"MXNet": "1.9.1"}, tensors, whole is not None, whole or Path())
