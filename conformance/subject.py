@@ -32,7 +32,7 @@ class Subject:
         architecture: The network it claims to be, where the name does not say so.
         input_shape: ``(C, H, W)`` of one input of an own block.
         weights: A ``.params`` file whose trained weights the numeric checks use.
-        expected_failures: Check id -> reason with a link; such a check must fail (strict).
+        expected_failures: Check id, or ``check-variant`` -> reason with a link; such a check must fail (strict).
 
     Raises:
         RequestError: If the parts do not fit together; the message names the remedy.
