@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
@@ -37,6 +37,7 @@ class ExpectedFailure:
         link: URL of the report or discussion.
         variant: The variant that must fail; every one where empty.
         build: The versions of MXNet that it is for, such as ``<1.9``; every one where empty.
+        feature: The feature, such as ``MKLDNN``, without which MXNet is not meant; any build where empty.
         expires: The last day on which it is accepted.
         place: Where it is stated, for messages.
     """
@@ -47,6 +48,7 @@ class ExpectedFailure:
     link: str = ""
     variant: str = ""
     build: str = ""
+    feature: str = ""
     expires: date | None = None
     place: str = ""
 
@@ -54,6 +56,11 @@ class ExpectedFailure:
     def why(self) -> str:
         """The reason with its link."""
         return f"{self.reason} ({self.link})" if self.link else self.reason
+
+    def is_for(self, version: str, features: Collection[str]) -> bool:
+        """Whether it is for a build of MXNet."""
+        fits = SpecifierSet(self.build).contains(version, prereleases=True)
+        return fits and self.feature in ("", *features)
 
     def covers(self, subject: Subject, check: Check, variant: str) -> bool:
         """Whether a case is one of those that must fail."""
@@ -99,16 +106,27 @@ def read_file(path: Path, today: date) -> tuple[ExpectedFailure, ...]:
     tables = content.get(TABLE, [])
     if set(content) - {TABLE} or not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise RequestError(f"{path}: allowed are [[{TABLE}]] tables only")
-    return tuple(_entry(f"{path}: entry {number}", table, today) for number, table in enumerate(tables, 1))
+    return tuple(
+        entry
+        for number, table in enumerate(tables, 1)
+        for subject in _subjects(table)
+        for entry in [_entry(f"{path}: entry {number}", {**table, "subject": subject}, today)]
+    )
+
+
+def _subjects(table: dict[str, Any]) -> list[Any]:
+    """The subjects of a table, which may name one or list several."""
+    subjects = table.get("subject")
+    return subjects if isinstance(subjects, list) and subjects else [subjects]
 
 
 def _entry(place: str, table: dict[str, Any], today: date) -> ExpectedFailure:
-    """Read one table.
+    """Read one table for one subject.
 
     Raises:
         RequestError: If a key is missing, unknown or has a wrong value, or if the entry has expired.
     """
-    place += f" ({table.get('check', '?')!r} of {table.get('subject', '?')!r})"
+    place += f" ({table.get('check')!r} of {table.get('subject')!r})"
     unknown = sorted(set(table) - set(KEYS))
     if unknown:
         raise RequestError(f"{place}: key {unknown[0]!r}: allowed are {', '.join(KEYS)}")
@@ -130,12 +148,17 @@ def _entry(place: str, table: dict[str, Any], today: date) -> ExpectedFailure:
     return ExpectedFailure(**table, place=place)
 
 
-def for_build(entries: Sequence[ExpectedFailure], version: Callable[[], str]) -> tuple[ExpectedFailure, ...]:
-    """The entries that are for a version of MXNet, which is asked for only where an entry depends on it."""
-    if not any(entry.build for entry in entries):
+def for_build(entries: Sequence[ExpectedFailure], facts: Callable[[], dict[str, Any]]) -> tuple[ExpectedFailure, ...]:
+    """The entries that are for a build of MXNet, which is asked for its facts only where an entry depends on them.
+
+    Args:
+        entries: All entries.
+        facts: Gives what ``conformance.describe.facts`` gives.
+    """
+    if not any(entry.build or entry.feature for entry in entries):
         return tuple(entries)
-    found = version()
-    return tuple(entry for entry in entries if SpecifierSet(entry.build).contains(found, prereleases=True))
+    found = facts()
+    return tuple(entry for entry in entries if entry.is_for(found["mxnet"], found["features"]))
 
 
 def require_cases(entries: Iterable[ExpectedFailure], subjects: Sequence[Subject], checks: Iterable[Check]) -> None:

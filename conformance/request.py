@@ -120,7 +120,7 @@ class Request:
             f"conformance {version('gluon-conformance')}: {len(self.subjects)} subject(s), "
             f"snapshots {recorded_version()}, ctx {POOL.settings.ctx}, Python {platform.python_version()}"
         ]
-        return [*lines, *describe_build(), f"numeric switches: {' '.join(numeric_switches()) or 'none set'}"]
+        return [*lines, *ask_build("describe"), f"numeric switches: {' '.join(numeric_switches()) or 'none set'}"]
 
     def prepare(self) -> None:
         """Try the device asked for, and build and trace every subject the user brought.
@@ -169,23 +169,20 @@ def read_expected(files: list[str]) -> tuple[ExpectedFailure, ...]:
     """
     entries = [entry for file in files for entry in read_file(Path(file), date.today())]
 
-    def version() -> str:
-        try:
-            return str(ask("facts")["mxnet"])
-        except Unusable as reason:
-            raise pytest.UsageError(f"MXNet cannot be used: {reason}") from None
-
-    return for_build(entries, version)
+    return for_build(entries, lambda: ask_build("facts"))
 
 
-def describe_build() -> list[str]:
-    """MXNet's build, features and devices, asked of a process of its own.
+def ask_build(question: str) -> Any:
+    """Ask MXNet's build something, in a process of its own.
+
+    Args:
+        question: The name of a function of ``conformance.describe``.
 
     Raises:
         pytest.UsageError: If MXNet cannot be used; the message is its one line.
     """
     try:
-        return list(ask("describe"))
+        return ask(question)
     except Unusable as reason:
         raise pytest.UsageError(f"MXNet cannot be used: {reason}") from None
 

@@ -30,6 +30,7 @@ DAMAGED: dict[str, tuple[str, str, str]] = {
     "no link": ('link = "https://example.org/1"', "", "link: expected a text that is not empty, actual None"),
     "link is none": ("https://example.org/1", "see above", "link 'see above': expected a URL"),
     "no reason": ("rounds otherwise", " ", "reason: expected a text that is not empty, actual ' '"),
+    "no subject": ('"vgg11"', "[]", "subject: expected a text that is not empty, actual []"),
     "wrong type": ('"fused"', "3", "variant: expected a text that is not empty, actual 3"),
     "build": ("<1.9", "old", "build 'old': expected versions of MXNet, e.g. '<1.9'"),
     "date in quotes": ("2026-06-01", '"2026-06-01"', "expires '2026-06-01': expected a date without quotes"),
@@ -69,12 +70,20 @@ def test_file_gives_entries(tmp_path: Path) -> None:
             "https://example.org/1",
             "fused",
             "<1.9",
+            "",
             TODAY,
             place,
         )
         == entry
     )
     assert "rounds otherwise (https://example.org/1)" == entry.why
+
+
+def test_table_may_list_subjects(tmp_path: Path) -> None:
+    """A table with several subjects is an entry for each."""
+    path = tmp_path / "known.toml"
+    path.write_text(ENTRY.replace('"vgg11"', '["vgg11", "vgg13"]'))
+    assert ["vgg11", "vgg13"] == [entry.subject for entry in read_file(path, TODAY)]
 
 
 def test_empty_file_expects_nothing(tmp_path: Path) -> None:
@@ -151,10 +160,17 @@ def test_case_with_two_entries_is_refused() -> None:
 def test_entry_is_for_a_build(build: str, kept: bool) -> None:
     """An entry is for the versions it names, pre-releases of them too."""
     entry = ExpectedFailure("files.export_round_trip", "vgg11", "x", build=build)
-    assert ((entry,) if kept else ()) == for_build([entry], lambda: "1.9.2rc1")
+    assert ((entry,) if kept else ()) == for_build([entry], lambda: {"mxnet": "1.9.2rc1", "features": []})
 
 
-def test_version_is_asked_where_it_matters_only() -> None:
+@pytest.mark.parametrize(("features", "kept"), [(["CUDA", "MKLDNN"], True), (["CUDA"], False)])
+def test_entry_is_for_a_feature(features: list[str], kept: bool) -> None:
+    """An entry for builds with a feature is not for others."""
+    entry = ExpectedFailure("files.export_round_trip", "vgg11", "x", feature="MKLDNN")
+    assert ((entry,) if kept else ()) == for_build([entry], lambda: {"mxnet": "1.9.1", "features": features})
+
+
+def test_build_is_asked_where_it_matters_only() -> None:
     """Entries for every build need no MXNet."""
     entry = ExpectedFailure("files.export_round_trip", "vgg11", "x")
     assert (entry,) == for_build([entry], lambda: pytest.fail("asked"))
