@@ -8,7 +8,6 @@ import numpy as np
 
 from reference.mxnet_compat import mx
 
-
 SPECIFIED = "1.9.1"
 """The version of MXNet whose behaviour the suite specifies."""
 
