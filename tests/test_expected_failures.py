@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+import conformance
 from conformance.catalogue import CHECKS, cases
+from conformance.describe import SPECIFIED
 from conformance.expected_failures import ExpectedFailure, expected_of, for_build, read_file, require_cases, stated_by
+from conformance.specification import SPECIFICATIONS
 from conformance.subject import RequestError, Subject
 
 TODAY = date(2026, 6, 1)
@@ -174,6 +177,14 @@ def test_build_is_asked_where_it_matters_only() -> None:
     """Entries for every build need no MXNet."""
     entry = ExpectedFailure("files.export_round_trip", "vgg11", "x")
     assert (entry,) == for_build([entry], lambda: pytest.fail("asked"))
+
+
+def test_known_builds_are_others() -> None:
+    """What is known of other builds names cases, and nothing of the specified version."""
+    entries = read_file(Path(conformance.__file__).parent / "known_builds.toml", TODAY)
+    require_cases(entries, [Subject(name) for name in SPECIFICATIONS], CHECKS)
+    assert any(entry.is_for("1.8.0", ["MKLDNN"]) for entry in entries)
+    assert not any(entry.is_for(SPECIFIED, ["MKLDNN", "CUDA"]) for entry in entries)
 
 
 def test_subject_states_entries_of_the_same_kind() -> None:
