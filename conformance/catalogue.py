@@ -84,10 +84,12 @@ class Case:
 
     def message(self, result: Result) -> str:
         """Say what failed, how, why it matters, and how to repeat just this."""
+        starts = [f"  first diverging layer: {result.place}"] if result.place not in result.text else []
         return "\n".join(
             (
                 f"{self.head}: {result.outcome}",
                 *(f"  {line}" for line in result.text.splitlines()),
+                *starts,
                 "",
                 f"expected: {self.check.title}",
                 self.check.remedy,

@@ -76,12 +76,47 @@ def cause(error: Exception) -> str:
     return next((line for line in lines if "Error:" in line or "failed:" in line), lines[0])
 
 
+class Problem(str):
+    """One mismatch in words.
+
+    Attributes:
+        place: The layer it is in, as its block's structural path; empty where no layer can be named.
+    """
+
+    place: str
+
+    def __new__(cls, text: str, place: str = "") -> Problem:
+        """Put a mismatch into words."""
+        problem = super().__new__(cls, text)
+        problem.place = place
+        return problem
+
+
+#: The place of what a network does itself, outside of all blocks that it is made of.
+ITSELF = "the network itself"
+
+
+def owner(parameter: str) -> str:
+    """The block that a parameter belongs to, by its structural name."""
+    return parameter.rpartition(".")[0] or ITSELF
+
+
+class Refused(AssertionError):
+    """A check's failure: all its problems, and the first layer that diverges, where one can be named."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        """Join the problems; the first that knows its place gives the place."""
+        lines = list(problems)
+        self.place = next((line.place for line in lines if isinstance(line, Problem) and line.place), "")
+        super().__init__("\n".join(lines))
+
+
 def refuse(problems: Iterable[str]) -> None:
     """Fail with all problems of a check at once.
 
     Raises:
-        AssertionError: If there is any problem.
+        Refused: If there is any problem.
     """
     lines = list(problems)
     if lines:
-        raise AssertionError("\n".join(lines))
+        raise Refused(lines)

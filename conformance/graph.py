@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from conformance.check import ITSELF
+
 Shape = tuple[int, ...]
 Attributes = dict[str, Any]
 
@@ -86,9 +88,14 @@ class Node:
     shape: Shape
     output: str
 
+    @property
+    def place(self) -> str:
+        """The owning block, in words."""
+        return self.block or ITSELF
+
     def __str__(self) -> str:
         """Say position, operator and owning block."""
-        return f"node {self.position} {self.operator} in {self.block or 'the network itself'}"
+        return f"node {self.position} {self.operator} in {self.place}"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from conformance.check import cause
 from conformance.comparison import Array
 from conformance.graph import Graph
 from conformance.matching import differences, pair_parameters
-from conformance.subject import RequestError, Subject
+from conformance.subject import RequestError
 from conformance.tracing import internal_shapes, structural_names, trace
 from conformance.weights import fill, uniform
 from reference.data import load_subset, to_images
@@ -25,7 +25,8 @@ from reference.mxnet_compat import mx
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-FULL_SIZE = 224
+    from conformance.subject import Subject
+
 Shape = tuple[int, ...]
 
 
@@ -83,12 +84,12 @@ class Instances:
         return found  # type: ignore[no-any-return]
 
     def build(self, **kwargs: Any) -> Any:
-        """A new, uninitialized block; networks are asked for ``classes`` (1000 unless given).
+        """A new, uninitialized block; one with a specification is asked for ``classes`` (1000 unless given).
 
         Raises:
             RequestError: If the build function does not accept its arguments or returns no HybridBlock.
         """
-        if self.subject.kind != "own":
+        if self.subject.specification is not None:
             kwargs.setdefault("classes", 1000)
         try:
             net = self.factory(**kwargs)
@@ -101,10 +102,10 @@ class Instances:
 
     def shape(self, batch: int = 1, *, train: bool = False, other: bool = False) -> Shape:
         """An input shape (N, C, H, W): full size, the training size, or another size the network accepts."""
-        if self.subject.kind == "own":
-            return (batch, *(self._other_own_shape if other else self.subject.input_shape or ()))
         spec = self.subject.specification
-        side = spec.other_size if other else spec.train_size if train else FULL_SIZE
+        if spec is None:
+            return (batch, *(self._other_own_shape if other else self.subject.input_shape or ()))
+        side = spec.other_size if other else spec.train_size if train else spec.full_size
         return (batch, 3, side, side)
 
     @cached_property
@@ -124,12 +125,7 @@ class Instances:
     def traced(self) -> tuple[Graph, Any]:
         """Graph and symbol of a new instance, at full size."""
         with self.stage("building and tracing the network"):
-            shape = (
-                (1, *self.subject.input_shape)
-                if self.subject.kind == "own" and self.subject.input_shape
-                else self.shape()
-            )
-            return trace(self.build(), shape)
+            return trace(self.build(), self.shape())
 
     @property
     def graph(self) -> Graph:
@@ -140,7 +136,7 @@ class Instances:
     def reference(self) -> Self:
         """The same for the network a claim claims to be, with the same weights in matching nodes."""
         if self._twin is None:
-            subject = Subject(self.subject.architecture or "")
+            subject = self.subject.original
             self._twin = type(self)(subject, self.ctx.device_type, dtype=self.dtype)
             if self.subject.weights is not None and not differences(self._twin.graph, self.graph):
                 pairs = pair_parameters(self._twin.graph, self.graph)

@@ -9,21 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+from conformance.check import Problem, owner
 from conformance.graph import Graph, Node
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One place where two graphs part, in the words of a failure message."""
-
-    where: Node | None
-    text: str
-
-    def __str__(self) -> str:
-        """Give the text."""
-        return self.text
 
 
 def _flattened(graph: Graph, node: Node, keys: Mapping[int, str]) -> list[str]:
@@ -57,6 +45,11 @@ def _hash_all(graph: Graph, forced: Mapping[int, str]) -> list[str]:
     for index, node in enumerate(graph.nodes):
         keys[index] = forced.get(index) or _hash_node(graph, node, keys)
     return [keys[index] for index in range(len(graph.nodes))]
+
+
+def hashes(graph: Graph) -> list[str]:
+    """Hash every node in order: equal hashes mean equal computations, down to the images."""
+    return _hash_all(graph, {})
 
 
 def _sources(graph: Graph, node: Node, keys: Sequence[str]) -> list[str]:
@@ -97,12 +90,12 @@ def _counterpart(
     return min(ranked)[1] if ranked else None
 
 
-def differences(expected: Graph, actual: Graph, limit: int = 8) -> list[Difference]:
+def differences(expected: Graph, actual: Graph, limit: int = 8) -> list[Problem]:
     """Compare two graphs and list up to ``limit`` places where they part, in graph order.
 
     Each place found is then taken as equal, so that what only follows from it is not reported again.
     """
-    found: list[Difference] = []
+    found: list[Problem] = []
     forced: dict[int, str] = {}
     tolerated: dict[int, str] = {}
     while len(found) < limit:
@@ -119,19 +112,19 @@ def differences(expected: Graph, actual: Graph, limit: int = 8) -> list[Differen
     return found + _wiring(expected, actual, found)
 
 
-def _describe(node: Node | None, twin: Node | None, actual: Graph, extra: Sequence[int]) -> Difference:
+def _describe(node: Node | None, twin: Node | None, actual: Graph, extra: Sequence[int]) -> Problem:
     """Put one difference into words."""
     if node is None:
         first = actual.nodes[extra[0]]
-        return Difference(first, f"{first}: not in the reference {dict(first.attributes)}")
+        return Problem(f"{first}: not in the reference {dict(first.attributes)}", first.place)
     if twin is None:
         seen = f"; first unexpected: {actual.nodes[extra[0]]}" if extra else ""
-        return Difference(actual.nodes[extra[0]] if extra else node, f"{node}: missing{seen}")
+        return Problem(f"{node}: missing{seen}", node.place)
     if node.operator != twin.operator:
-        return Difference(
-            twin,
-            f"{twin}: expected {node.operator} {dict(node.attributes)} ({node.block}), "
+        return Problem(
+            f"{twin}: expected {node.operator} {dict(node.attributes)} ({node.place}), "
             f"actual {twin.operator} {dict(twin.attributes)}",
+            twin.place,
         )
     keys = sorted(set(node.attributes) | set(twin.attributes))
     changed = [
@@ -140,7 +133,7 @@ def _describe(node: Node | None, twin: Node | None, actual: Graph, extra: Sequen
         if node.attributes.get(key) != twin.attributes.get(key)
     ]
     text = "; ".join(changed) or "its inputs or their order differ from the reference's"
-    return Difference(twin, f"{twin}: {text} (reference: {node.block})")
+    return Problem(f"{twin}: {text} (reference: {node.place})", twin.place)
 
 
 def pair_nodes(expected: Graph, actual: Graph) -> dict[int, int]:
@@ -159,25 +152,21 @@ def pair_parameters(expected: Graph, actual: Graph) -> dict[str, str]:
     return pairs
 
 
-def _wiring(expected: Graph, actual: Graph, found: Sequence[Difference]) -> list[Difference]:
+def _wiring(expected: Graph, actual: Graph, found: Sequence[Problem]) -> list[Problem]:
     """Differences that hashes do not show: the head, shared or unused parameters."""
     if found:
         return []
     result = []
     nodes = pair_nodes(expected, actual)
     if nodes.get(expected.head) != actual.head:
-        result.append(
-            Difference(
-                actual.nodes[actual.head],
-                f"{actual.nodes[actual.head]}: is returned; expected {expected.nodes[expected.head]}",
-            )
-        )
+        head = actual.nodes[actual.head]
+        result.append(Problem(f"{head}: is returned; expected {expected.nodes[expected.head]}", head.place))
     used: dict[str, str] = {}
     for index, other in nodes.items():
         for name, twin in zip(expected.nodes[index].parameters, actual.nodes[other].parameters, strict=True):
             if used.setdefault(twin, name) != name:
                 node = actual.nodes[other]
-                result.append(Difference(node, f"{node}: reads {twin!r}, which the reference keeps apart"))
+                result.append(Problem(f"{node}: reads {twin!r}, which the reference keeps apart", node.place))
     unused = sorted(set(actual.parameters) - set(used))
-    result += [Difference(None, f"parameter {name!r} is not in the reference") for name in unused]
+    result += [Problem(f"parameter {name!r} is not in the reference", owner(name)) for name in unused]
     return result

@@ -104,7 +104,8 @@ class Runner(Instances):
         """Three SGD steps with a predict-mode run after the first; the second has another size."""
         with self.stage(f"training ({variant})"):
             recording = Recording(expected, keep)
-            small = 2 if self.subject.kind == "own" or self.subject.specification.train_size != 224 else 0
+            spec = self.subject.specification
+            small = 2 if spec is None or spec.train_size < spec.full_size else 0
             shapes = [
                 self.shape(2, train=True),
                 self.shape(1 + small, train=True, other=True),

@@ -12,6 +12,7 @@ from syrupy.data import SnapshotCollections
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from syrupy.location import PyTestLocation
 
+from conformance.check import ITSELF, Problem, Refused, owner
 from conformance.subject import RequestError, Subject
 from conformance.worker import Outcome, Result
 
@@ -96,7 +97,14 @@ def compare_snapshot(subject: Subject, result: Result, snapshot: SnapshotAsserti
         equal = result.payload == snapshot(name=subject.name, extension_class=extension)
     if equal:
         return Result("passed")
-    return Result("failed", "\n".join(manifest_differences(recorded, result.payload or "")))
+    refused = Refused(manifest_differences(recorded, result.payload or ""))
+    return Result("failed", str(refused), refused.place)
+
+
+def _place(line: str) -> str:
+    """The block in a manifest's line about an operator or a parameter."""
+    first, second, *_ = line.split(" | ")
+    return second.strip(".") or ITSELF if first.isdigit() else owner(first)
 
 
 def manifest_differences(expected: str, actual: str) -> list[str]:
@@ -111,4 +119,5 @@ def manifest_differences(expected: str, actual: str) -> list[str]:
     body = [line for line in lines if " | " in line]
     first = next((line for line in body if line[0] == "+"), body[0] if body else lines[0])
     more = [f"and {len(lines) - SHOWN} more lines"] if len(lines) > SHOWN else []
-    return [f"first diverging layer: {first[1:]}", *lines[:SHOWN], *more]
+    place = _place(first[1:]) if body else ""
+    return [Problem(f"first diverging layer: {first[1:]}", place), *lines[:SHOWN], *more]

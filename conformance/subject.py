@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,15 +23,18 @@ class Subject:
     """A block under test.
 
     A subject without ``build`` is the reference network of its name. One with ``build`` whose name (or
-    ``architecture``) is a reference network claims to be that network. Any other is the user's own block.
+    ``architecture``) is a reference network claims to be that network, and one with ``reference`` claims to be
+    what that builds. Any other is the user's own block.
 
     Args:
         name: What reports call it, and its snapshot's file name: letters, digits, ``_``, ``.`` and ``-``.
         build: ``"package.module:attribute"`` or a callable that returns a new HybridBlock; a claim's is
             called as ``build(classes=N)``, an own block's without arguments.
         architecture: The network it claims to be, where the name does not say so.
-        input_shape: ``(C, H, W)`` of one input of an own block.
+        input_shape: ``(C, H, W)`` of one input of an own block, or of a claim with ``reference``.
         weights: A ``.params`` file whose trained weights the numeric checks use.
+        reference: What builds the network it claims to be, where that is none of the 12; as ``build``.
+        specification: That network's facts, where there are any; both are then built with ``classes=N``.
         expected_failures: Check id, or ``check-variant`` -> reason with a link; such a check must fail (strict).
 
     Raises:
@@ -43,45 +46,47 @@ class Subject:
     architecture: str | None = None
     input_shape: tuple[int, ...] | None = None
     weights: Path | None = None
+    reference: Build | None = None
+    specification: Specification | None = None
     expected_failures: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that the parts fit together."""
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*", self.name):
             raise RequestError(f"subject name {self.name!r}: allowed are letters, digits, '_', '.' and '-'")
-        if self.architecture is None and self.name in SPECIFICATIONS and self.input_shape is None:
+        free = self.input_shape is None and self.reference is None and self.specification is None
+        if self.architecture is None and self.name in SPECIFICATIONS and free:
             object.__setattr__(self, "architecture", self.name)
         if self.architecture is not None and self.architecture not in SPECIFICATIONS:
             raise RequestError(f"architecture {self.architecture!r}: allowed are {', '.join(SPECIFICATIONS)}")
-        if self.architecture is None and (self.build is None or self.input_shape is None):
+        if self.architecture is not None and self.specification is None:
+            object.__setattr__(self, "specification", SPECIFICATIONS[self.architecture])
+        if (self.build is None and self.architecture is None) or not (self.specification or self.input_shape):
             raise RequestError(
                 f"subject {self.name!r} is not a reference network: name one of {', '.join(SPECIFICATIONS)}, "
                 "or give your own block with its input, --subject NAME=package.module:attribute --input-shape C,H,W"
             )
         if self.input_shape is not None:
             check_input_shape(self.input_shape)
-        if isinstance(self.build, str) and not re.fullmatch(r"[\w.]+:[\w.]+", self.build):
-            raise RequestError(f"subject {self.name}={self.build}: expected {self.name}=package.module:attribute")
+        for what, build in ((f"subject {self.name}", self.build), ("reference", self.reference)):
+            if isinstance(build, str) and not re.fullmatch(r"[\w.]+:[\w.]+", build):
+                raise RequestError(f"{what}={build}: expected {what.split()[-1]}=package.module:attribute")
         if self.weights is not None and not self.weights.is_file():
             raise RequestError(f"weights file {self.weights}: no such file")
 
     @property
     def kind(self) -> Kind:
         """What may be asked of it: reference, claim or own."""
-        if self.architecture is None:
+        if self.architecture is None and self.reference is None:
             return "own"
         return "reference" if self.build is None else "claim"
 
     @property
-    def specification(self) -> Specification:
-        """The facts of the network it is, or claims to be.
-
-        Raises:
-            RequestError: If it is an own block.
-        """
-        if self.architecture is None:
-            raise RequestError(f"subject {self.name!r} claims no architecture")
-        return SPECIFICATIONS[self.architecture]
+    def original(self) -> Subject:
+        """The network that a claim claims to be, as a subject by itself."""
+        if self.architecture is not None:
+            return Subject(self.architecture)
+        return replace(self, build=self.reference, reference=None, weights=None)
 
 
 def check_input_shape(shape: tuple[int, ...]) -> None:

@@ -9,14 +9,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from conformance import divergence
+from conformance.check import NotApplicable, Problem
 from conformance.comparison import Array
 from conformance.graph import Graph
 from conformance.instances import Shape
 from conformance.learning import COURSES, Lesson, learn
-from conformance.matching import differences, pair_parameters
+from conformance.matching import pair_parameters
 from conformance.recording import Recording, Summary, read
 from conformance.runner import Runner
-from conformance.tracing import blocks, structural_names, trace
+from conformance.specification import Specification
+from conformance.tracing import structural_names, trace
 from reference.mxnet_compat import mx
 
 
@@ -24,15 +27,21 @@ class Workbench(Runner):
     """A runner with the experiments of the catalogue's checks."""
 
     @property
-    def architecture(self) -> str:
-        """The network the subject is, or claims to be."""
-        return self.subject.architecture or self.subject.name
+    def specification(self) -> Specification:
+        """The facts of the network the subject is, or claims to be.
+
+        Raises:
+            NotApplicable: If there are none.
+        """
+        if self.subject.specification is None:
+            raise NotApplicable("the network that it claims to be has no specification")
+        return self.subject.specification
 
     @property
     def manifest_other_shape(self) -> Shape:
         """Shape of the manifest's second column: another size, batch and, for networks, number of channels."""
         shape = self.shape(2, other=True)
-        return shape if self.subject.kind == "own" else (shape[0], 1, *shape[2:])
+        return shape if self.subject.specification is None else (shape[0], 1, *shape[2:])
 
     @property
     def other_graph(self) -> Graph:
@@ -51,53 +60,23 @@ class Workbench(Runner):
 
     def output_shape(self, classes: int, channels: int) -> tuple[Shape, int]:
         """Shape of the logits, and channels the first weight reads, for other classes and channels."""
+        _ = self.specification
         side = self.shape(train=True)[-1]
         graph, _ = trace(self.build(classes=classes), (2, channels, side, side))
         weight = next(iter(graph.parameters.values()))
         return graph.nodes[graph.head].shape, weight.shape[1] if len(weight.shape) > 1 else 0
 
-    def first_divergence(self) -> str:
-        """The first layer at which the traced network and the imperative one part, in graph order."""
-        for recorded in self.recorded.values():
-            found = differences(recorded, self.anonymous_graph, limit=1) if isinstance(recorded, Graph) else ()
-            if found:
-                return str(found[0])
-        imperative = self._block_outputs()
-        for node, array in self.node_outputs(self.shape()):
-            last = self._last_of_block.get(node.block)
-            expected = imperative.get(node.block)
-            if last == node.position and expected is not None and expected != Summary.of(array):
-                return f"{node} (its imperative output differs)"
-        return "none in the forward pass: see the gradient or parameter nearest the output"
+    def operator_divergence(self) -> Problem | None:
+        """The first block whose imperative operators are not the traced ones."""
+        return divergence.between_operators(self)
 
-    @cached_property
-    def _last_of_block(self) -> dict[str, int]:
-        return {node.block: node.position for node in self.graph.nodes}
+    def first_divergence(self) -> Problem:
+        """The first layer at which the traced network and the imperative one part."""
+        return divergence.between_modes(self)
 
-    def _block_outputs(self) -> dict[str, Summary]:
-        """Each block's imperative output in predict mode, by structural path."""
-        found: dict[str, Summary] = {}
-        net = self.net(train=False)
-
-        def keep(path: str) -> Any:
-            def hook(_: Any, __: Any, output: Any) -> None:
-                if isinstance(output, mx.nd.NDArray):
-                    found[path] = Summary.of(output.asnumpy())
-
-            return hook
-
-        for path, block in blocks(net):
-            block.register_forward_hook(keep(path))
-        net(self.images(self.shape())).wait_to_read()
-        return found
-
-    def backward_divergence(self, names: Sequence[str]) -> list[str]:
-        """Name the layer nearest the output whose gradient differs: upstream ones only follow."""
-        wrong = [name for name in names if name.startswith("step 1: gradient of ")]
-        if not wrong or "step 1: logits" in names:
-            return []
-        users = self.reference.graph.users(wrong[-1].removeprefix("step 1: gradient of "))
-        return [f"first diverging layer in backward order: {users[0]}"] if users else []
+    def backward_divergence(self, names: Sequence[str]) -> list[Problem]:
+        """The layer nearest the output among gradients that differ."""
+        return divergence.backward_divergence(self, names)
 
     @property
     def reorders_sums(self) -> bool:
@@ -245,4 +224,4 @@ class Workbench(Runner):
 
     def lesson(self, *, shuffled: bool) -> Lesson:
         """What a new instance learns in its family's course."""
-        return learn(self.build, COURSES[self.architecture], shuffled=shuffled, seed=0, ctx=self.ctx)
+        return learn(self.build, COURSES[self.subject.architecture or ""], shuffled=shuffled, seed=0, ctx=self.ctx)

@@ -7,32 +7,28 @@ Work that several checks share (a stage) is not tried again once it has killed a
 
 from __future__ import annotations
 
-import contextlib
-import faulthandler
 import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, Pipe
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Pipe
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import cloudpickle
 
-from conformance.check import NotApplicable, NotExecuted, cause
-from conformance.subject import RequestError, Subject
+from conformance.subject import Subject
 
 Outcome = Literal["passed", "failed", "not applicable", "not executed", "refused", "crashed", "hung"]
 PREPARE = "prepare"
-START = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from conformance.worker import serve; serve()"
+START = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from conformance.serving import serve; serve()"
 LOG_TAIL = 4000
+START_LIMIT = 120.0
+"""Seconds until a new process must have imported MXNet; the time limit of a check counts from then."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +46,19 @@ class Settings:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one check: outcome, message, a manifest where one was asked for, the worker's output."""
+    """What became of one check.
+
+    Attributes:
+        outcome: How it ended.
+        text: Its message.
+        place: The first layer that diverges, where one can be named.
+        payload: A manifest where one was asked for.
+        output: What the worker printed.
+    """
 
     outcome: Outcome
     text: str = ""
+    place: str = ""
     payload: str | None = None
     output: str = ""
 
@@ -71,10 +76,12 @@ class Worker:
     settings: Settings
     process: subprocess.Popen[bytes] | None = None
     fatal_stages: dict[str, str] = field(default_factory=dict)
+    ready: bool = False
 
     def _start(self) -> None:
         """Start the process and hand it the subject."""
         self.connection, theirs = Pipe()
+        self.ready = False
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 -- closed with the worker
         self.folder = tempfile.TemporaryDirectory(prefix="conformance-")  # removed even where the process is killed
         threads = str(self.settings.threads or share_of_cores())
@@ -97,13 +104,17 @@ class Worker:
             self.close()
             self._start()
         stages: list[str] = []
-        deadline = time.monotonic() + self.settings.time_limit
+        deadline = time.monotonic() + (0 if self.ready else START_LIMIT) + self.settings.time_limit
         try:
             self.connection.send((check, variant, self.fatal_stages))
             while self.connection.poll(max(0.0, deadline - time.monotonic())):
                 kind, value = self.connection.recv()
+                if kind == "ready":
+                    self.ready, deadline = True, time.monotonic() + self.settings.time_limit
+                    continue
                 if kind == "result":
-                    return Result(value[0], value[1], value[2], self._output())
+                    result: Result = value
+                    return replace(result, output=self._output())
                 stages.append(value) if kind == "begin" else stages.pop()
         except (EOFError, ConnectionError):
             return self._lost("crashed", f"{check} {variant}".strip(), stages)
@@ -169,65 +180,3 @@ class Pool:
 
 
 POOL = Pool()
-
-
-def serve() -> None:
-    """Answer the parent's requests until it closes the connection."""
-    faulthandler.enable()
-    connection = Connection(int(sys.argv[2]))
-    subject, ctx = pickle.loads(connection.recv_bytes())
-    bench: Any = None
-    with contextlib.suppress(EOFError):
-        while True:
-            check, variant, fatal = connection.recv()
-            try:
-                bench = bench or _bench(subject, ctx, connection, fatal)
-            except ImportError as error:
-                connection.send(("result", ("refused", str(error), None)))
-                continue
-            connection.send(("result", _answer(bench, check, variant)))
-
-
-def _bench(subject: Subject, ctx: str, connection: Any, fatal: dict[str, str]) -> Any:
-    """Build the workbench, its stages reported to the parent."""
-    from conformance.workbench import (
-        Workbench,
-    )  # the parent imports this module too, and must not import MXNet
-
-    @contextlib.contextmanager
-    def stage(name: str) -> Iterator[None]:
-        if name in fatal:
-            raise NotExecuted(f"{name} {fatal[name]}")
-        connection.send(("begin", name))
-        try:
-            yield
-        finally:
-            connection.send(("end", name))
-
-    return Workbench(subject, ctx, stage)
-
-
-def _answer(bench: Any, name: str, variant: str) -> tuple[Outcome, str, str | None]:
-    """Run one check and put its end into an outcome and a text."""
-    from conformance.catalogue import CHECKS
-
-    check = next((check for check in CHECKS if check.id == name), None)
-    try:
-        payload = bench.prepare() if check is None else check.function(bench, *([variant] if variant else []))
-    except AssertionError as error:
-        return "failed", str(error), None
-    except NotApplicable as reason:
-        return "not applicable", str(reason), None
-    except NotExecuted as reason:
-        return "not executed", str(reason), None
-    except RequestError as error:
-        return "refused", str(error), None
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        print(traceback.format_exc(), file=sys.stderr, flush=True)
-        return (
-            "failed",
-            f"{type(error).__name__}: {cause(error)} (raised in {where.name}, line {where.lineno})",
-            None,
-        )
-    return "passed", "", payload if isinstance(payload, str) else None

@@ -124,7 +124,7 @@ def test_differences_name_the_first_place() -> None:
     assert "node 1 Pooling in the network itself" in lines[0]
     lines = texts(lambda F, x, a, b: b(F.tanh(a(x))), lambda F, x, a, b: b(F.relu(a(x))))
     assert ["node 1 Activation in the network itself: act_type expected 'tanh', actual 'relu' "
-            "(reference: )"] == lines  # fmt: skip
+            "(reference: the network itself)"] == lines  # fmt: skip
 
 
 @pytest.mark.parametrize(

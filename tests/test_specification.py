@@ -19,9 +19,9 @@ def test_specifications_are_the_reference_networks() -> None:
 def test_formula_gives_the_specified_counts(name: str) -> None:
     """The closed formula gives the specified and the published counts."""
     spec = SPECIFICATIONS[name]
-    assert Count(spec.total, spec.trainable, spec.arrays, spec.multiply_adds) == count(name)
+    assert Count(spec.total, spec.trainable, spec.arrays, spec.multiply_adds) == count(spec)
     biased = spec.family in ("alexnet", "vgg")
-    assert spec.published == count(name, conv_bias=biased).trainable
+    assert spec.published == count(spec, conv_bias=biased).trainable
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,8 @@ def test_formula_gives_the_specified_counts(name: str) -> None:
 )
 def test_formula_follows_classes_and_channels(name: str, arguments: dict[str, int], difference: int) -> None:
     """Fewer classes or channels take away the parameters of the last or first layer."""
-    assert count(name).total - difference == count(name, **arguments).total  # type: ignore[arg-type]
+    spec = SPECIFICATIONS[name]
+    assert count(spec).total - difference == count(spec, **arguments).total  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", SPECIFICATIONS)

@@ -10,6 +10,7 @@ import pytest
 from conformance import CHECKS, Case, Subject, catalogue, parametrize_with_checks
 from conformance.catalogue import FAMILIES, cases, parameter
 from conformance.check import Check, cause
+from conformance.specification import SPECIFICATIONS
 from conformance.subject import RequestError, parse_subjects
 from conformance.worker import Result
 
@@ -75,10 +76,18 @@ def test_parts_that_do_not_fit_are_refused(arguments: dict[str, Any], says: str)
         Subject(**arguments)
 
 
-def test_own_block_has_no_specification() -> None:
-    """A block that claims nothing has no specification."""
-    with pytest.raises(RequestError, match="claims no architecture"):
-        _ = OWN.specification
+def test_only_networks_have_a_specification() -> None:
+    """A block that claims nothing has no specification; a claim has that of its architecture."""
+    assert OWN.specification is None
+    assert SPECIFICATIONS["vgg11"] == CLAIM.specification
+
+
+def test_claim_may_be_about_any_block() -> None:
+    """A claim with a reference of its own is fed as an own block, and compared with what the reference builds."""
+    claim = Subject("mine", build="my:New", reference="my:Old", input_shape=(3, 8, 8))
+    assert "claim" == claim.kind
+    assert Subject("mine", build="my:Old", input_shape=(3, 8, 8)) == claim.original
+    assert Subject("vgg11") == CLAIM.original
 
 
 def test_no_subject_means_the_twelve_networks() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from conformance.check import NETWORKS, Check, NotApplicable, Vacuous, refuse
+from conformance.check import NETWORKS, Check, NotApplicable, Problem, Vacuous, owner, refuse
 from conformance.comparison import compare, largest_difference
 from conformance.graph import Node
 from conformance.rounding import cancelled_biases
@@ -36,27 +36,28 @@ def check_gradients_reach_every_parameter(bench: Workbench) -> None:
     }
     if not gradients:
         raise Vacuous("the network has no gradient")
-    problems = []
+    problems: list[Problem] = []
     for name, gradient in gradients.items():
         beside = gradients.get(cancelled.get(name, ""))
         noise = CANCELLED_BIAS.bound * beside.largest if beside is not None else None
         if not gradient.finite:
-            problems.append(f"gradient of {name}: not finite")
+            problems.append(Problem(f"gradient of {name}: not finite", owner(name)))
         elif noise is None and gradient.largest == 0:
-            problems.append(f"gradient of {name}: expected not zero, actual 0 everywhere")
+            problems.append(Problem(f"gradient of {name}: expected not zero, actual 0 everywhere", owner(name)))
         elif noise is not None and gradient.largest > noise:
-            problems.append(
+            text = (
                 f"gradient of {name}: a BatchNorm cancels this bias; expected at most {noise:.3g} "
                 f"({CANCELLED_BIAS.provenance}), actual {gradient.largest:.3g}"
             )
+            problems.append(Problem(text, owner(name)))
     problems += [
-        f"{name}: no gradient (grad_req is {p.settings['grad_req']!r}, {p.slot})"
+        Problem(f"{name}: no gradient (grad_req is {p.settings['grad_req']!r}, {p.slot})", owner(name))
         for name, p in bench.graph.parameters.items()
         if name not in gradients and not p.slot.startswith("moving_")
     ]
     input_gradient = bench.trained.summaries["step 1: input gradient"]
     if input_gradient.largest == 0 or not input_gradient.finite:
-        problems.append(f"input gradient: expected finite and not zero, largest {input_gradient.largest}")
+        problems.append(Problem(f"input gradient: expected finite and not zero, largest {input_gradient.largest}"))
     refuse(problems)
 
 
@@ -71,7 +72,7 @@ def check_parameters_move(bench: Workbench) -> None:
     if not moved:
         raise Vacuous("the network has no parameter")
     refuse(
-        f"{name}: unchanged after a training step"
+        Problem(f"{name}: unchanged after a training step", owner(name))
         for name, changed in moved.items()
         if not changed and name not in cancelled
     )
@@ -87,7 +88,9 @@ def check_running_statistics(bench: Workbench) -> None:
     norms = [node for node in bench.graph.nodes if node.operator == "BatchNorm"]
     if not norms:
         raise NotApplicable("the network has no BatchNorm")
-    problems = [f"running statistics of {name} moved {when}" for when, name in bench.unexpected_updates()]
+    problems = [
+        Problem(f"running statistics of {name} moved {when}", owner(name)) for when, name in bench.unexpected_updates()
+    ]
     once, twice = bench.statistics_after(backwards=1), bench.statistics_after(backwards=2)
     shape = bench.shape(2, train=True)
     read = sorted({node.inputs[0][0] for node in norms} - {-1})
@@ -99,24 +102,24 @@ def check_running_statistics(bench: Workbench) -> None:
     refuse(problems[:8])
 
 
-def _wrong_updates(bench: Workbench, node: Node, entered: np.ndarray, after: tuple[dict, dict]) -> list[str]:  # type: ignore[type-arg]
+def _wrong_updates(bench: Workbench, node: Node, entered: np.ndarray, after: tuple[dict, dict]) -> list[Problem]:  # type: ignore[type-arg]
     """Compare one BatchNorm's statistics after one and two backwards with the rule."""
     axes = tuple(axis for axis in range(entered.ndim) if axis != node.attributes["axis"] % entered.ndim)
     momentum = node.attributes["momentum"]
     frozen = bool(node.attributes.get("use_global_stats"))
-    problems: list[str] = []
+    lines: list[str] = []
     for name, batch in zip(node.parameters[2:], (entered.mean(axes), entered.var(axes)), strict=True):
         value = bench.values[name].astype(np.float64)
         for count, actual in enumerate(after, 1):
             value = value if frozen else momentum * value + (1 - momentum) * batch
-            problems += compare(
+            lines += compare(
                 f"{node}: {name} after {count} backward",
                 value,
                 actual[name].astype(np.float64),
                 RUNNING_STATISTICS.bound,
                 RUNNING_STATISTICS.provenance,
             )
-    return problems
+    return [Problem(line, node.place) for line in lines]
 
 
 def check_dropout(bench: Workbench) -> None:
@@ -129,7 +132,7 @@ def check_dropout(bench: Workbench) -> None:
     if not nodes:
         raise NotApplicable("the network has no Dropout")
     positions = sorted({position for node in nodes for position in (node.inputs[0][0], node.position)} - {-1})
-    problems: list[str] = []
+    problems: list[Problem] = []
     for train in (True, False):
         shape = bench.shape(2, train=True)
         outputs = {node.position: array for node, array in bench.node_outputs(shape, train=train, only=positions)}
@@ -137,9 +140,9 @@ def check_dropout(bench: Workbench) -> None:
         for node in nodes:
             entered, left = outputs[node.inputs[0][0]], outputs[node.position]
             if not train and not np.array_equal(entered, left):
-                problems.append(f"{node}: changes values in predict mode")
+                problems.append(Problem(f"{node}: changes values in predict mode", node.place))
             if train:
-                problems += _wrong_fraction(node, entered, left)
+                problems += [Problem(line, node.place) for line in _wrong_fraction(node, entered, left)]
     refuse(problems)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conformance.check import CLAIMS, Check, Vacuous, refuse
+from conformance.check import CLAIMS, Check, Problem, Vacuous, refuse
 from conformance.comparison import compare
 from conformance.matching import differences, pair_nodes
 from conformance.rounding import float64_differences
@@ -21,7 +21,7 @@ def _require_pairs(bench: Workbench) -> None:
     """Numbers can be compared where every node has its partner only."""
     found = differences(bench.reference.graph, bench.graph, limit=1)
     if found:
-        raise AssertionError(f"weights cannot be matched, as the networks differ; first diverging layer: {found[0]}")
+        refuse([Problem(f"weights cannot be matched, as the networks differ: {found[0]}", found[0].place)])
 
 
 def check_node_outputs(bench: Workbench) -> None:
@@ -36,10 +36,11 @@ def check_node_outputs(bench: Workbench) -> None:
     if not actual:
         raise Vacuous("no node was compared")
     bound = (REORDERED_LAYERS.bound, REORDERED_LAYERS.provenance) if bench.reorders_sums else (0.0, "")
-    problems: list[str] = []
+    problems: list[Problem] = []
     for node, expected in bench.reference.node_outputs(bench.shape()):
         twin = bench.graph.nodes[pairs[node.position]]
-        problems += compare(f"{twin}", expected, actual.pop(twin.position), *bound)
+        lines = compare(f"{twin}", expected, actual.pop(twin.position), *bound)
+        problems += [Problem(line, twin.place) for line in lines]
     refuse(problems[:SHOWN])
 
 
@@ -72,7 +73,7 @@ def check_training(bench: Workbench) -> None:
         ]
     if problems:
         named = [problem.partition(": expected")[0].removesuffix(" (float64)") for problem in problems]
-        problems = [*problems[:SHOWN], f"{len(named)} tensors differ", *bench.backward_divergence(named)]
+        problems = [*problems[:SHOWN], f"{len(named)} tensors differ", *bench.reference.backward_divergence(named)]
     refuse(problems)
 
 

@@ -27,7 +27,7 @@ def check_learns(bench: Workbench) -> None:
 
     A network whose single steps are right and that does not learn has a wrong initializer, scale or mode.
     """
-    bound, actual = LEARNED_ACCURACY[bench.architecture], bench.lesson(shuffled=False).train_accuracy
+    bound, actual = LEARNED_ACCURACY[bench.subject.architecture or ""], bench.lesson(shuffled=False).train_accuracy
     if actual < bound.bound:
         refuse([f"train accuracy: expected at least {bound.bound} ({bound.provenance}), actual {actual:.3f}"])
 
@@ -37,7 +37,7 @@ def check_negative_control(bench: Workbench) -> None:
 
     Accuracy above chance from labels that say nothing means that the true labels leak into the run.
     """
-    bound, actual = CONTROL_ACCURACY[bench.architecture], bench.lesson(shuffled=True).held_out_accuracy
+    bound, actual = CONTROL_ACCURACY[bench.subject.architecture or ""], bench.lesson(shuffled=True).held_out_accuracy
     if actual > bound.bound:
         refuse([f"held-out accuracy: expected at most {bound.bound} ({bound.provenance}), actual {actual:.3f}"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conformance.check import Check, Vacuous, refuse
+from conformance.check import Check, Problem, Vacuous, refuse
 from conformance.comparison import compare
 from conformance.matching import differences
 from conformance.rounding import float64_differences
@@ -37,17 +37,19 @@ def check_same_operators(bench: Workbench) -> None:
     that depends on ``F``, on shapes or on Python state makes two networks of one. The operator named is the
     first that the traced graph has and the imperative run has not.
     """
-    problems = []
+    problems: list[Problem] = []
     for mode, recorded in bench.recorded.items():
         if isinstance(recorded, Exception):
             raise Vacuous(f"autograd's record cannot be read: {recorded}")
         if not recorded.nodes:
             raise Vacuous("autograd recorded no operator")
         problems += [
-            f"{mode}: {difference} (expected: what ran imperatively)"
+            Problem(f"{mode}: {difference} (expected: what ran imperatively)", difference.place)
             for difference in differences(recorded, bench.anonymous_graph)
         ]
-    refuse(problems)
+    if problems:
+        place = bench.operator_divergence()
+        refuse([place, *problems] if place else problems)
 
 
 def check_predict_mode(bench: Workbench, variant: str) -> None:
@@ -119,7 +121,7 @@ def _only_rounding(bench: Workbench, variant: str, *, train: bool) -> bool:
 
 def _report(bench: Workbench, names: list[str], expected: Recording, actual: Recording, total: int = 0) -> None:
     """Run both once more, keep what differed, and say by how much and where it starts."""
-    problems = []
+    problems: list[str] = []
     for name in names:
         if name in expected.tensors and name in actual.tensors:
             left, right = expected.tensors[name], actual.tensors[name]
@@ -129,7 +131,7 @@ def _report(bench: Workbench, names: list[str], expected: Recording, actual: Rec
             problems.append(f"{name}: only {'expected' if name in expected.tensors else 'actual'}")
     if total > len(names):
         problems.append(f"and {total - len(names)} more tensors")
-    problems.append(f"first diverging layer: {bench.first_divergence()}")
+    problems.append(bench.first_divergence())
     refuse(problems)
 
 

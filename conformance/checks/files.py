@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from conformance.check import Check, Vacuous, refuse
+from conformance.check import Check, Problem, Vacuous, owner, refuse
 
 if TYPE_CHECKING:
     from conformance.workbench import Workbench
@@ -19,7 +19,7 @@ def check_parameters_round_trip(bench: Workbench) -> None:
     A refusal must be an exception, not a network with some of its parameters loaded.
     """
     with bench.saved_parameters() as path:
-        problems = _unequal(bench, bench.loaded_parameters(path))
+        problems: list[str] = [*_unequal(bench, bench.loaded_parameters(path))]
         os.truncate(path, path.stat().st_size // 2)
         if bench.loads(path):
             problems.append("a file cut in half was loaded without an error")
@@ -37,12 +37,12 @@ def check_export_round_trip(bench: Workbench) -> None:
     refuse(_unequal(bench, bench.exported_parameters()))
 
 
-def _unequal(bench: Workbench, loaded: dict) -> list[str]:  # type: ignore[type-arg]
+def _unequal(bench: Workbench, loaded: dict) -> list[Problem]:  # type: ignore[type-arg]
     """Names that are missing or changed."""
     if not loaded:
         raise Vacuous("no parameter came back")
     return [
-        f"{name}: " + ("missing" if name not in loaded else "not the saved values")
+        Problem(f"{name}: " + ("missing" if name not in loaded else "not the saved values"), owner(name))
         for name, summary in bench.initial.items()
         if loaded.get(name) != summary
     ]

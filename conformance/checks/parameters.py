@@ -33,7 +33,8 @@ def check_counts(bench: Workbench) -> None:
     A count that is off names no layer: structure.graph or structure.snapshot does. A trainable count that is
     too small means that a parameter is frozen.
     """
-    spec, actual, formula = bench.subject.specification, measure(bench.graph), count(bench.architecture)
+    spec = bench.specification
+    actual, formula = measure(bench.graph), count(spec)
     problems = [
         f"{key}: expected {getattr(expected, key):,} ({source}), actual {getattr(actual, key):,}"
         for key in ("total", "trainable", "arrays")
@@ -49,11 +50,8 @@ def check_multiply_adds(bench: Workbench) -> None:
     They depend on every kernel, stride and padding before each layer, and tell a network that has the right
     weights at the wrong resolution.
     """
-    actual = measure(bench.graph).multiply_adds
-    expected = {
-        "specification": bench.subject.specification.multiply_adds,
-        "closed formula": count(bench.architecture).multiply_adds,
-    }
+    spec, actual = bench.specification, measure(bench.graph).multiply_adds
+    expected = {"specification": spec.multiply_adds, "closed formula": count(spec).multiply_adds}
     refuse(
         f"multiply-adds: expected {value:,} ({source}), actual {actual:,}"
         for source, value in expected.items()
@@ -67,7 +65,7 @@ def check_published_counts(bench: Workbench) -> None:
     The 12 networks differ from torchvision's counts by exactly the biases of their convolutions (ResNet,
     DenseNet) or not at all (AlexNet, VGG).
     """
-    spec, graph = bench.subject.specification, bench.graph
+    spec, graph = bench.specification, bench.graph
     biased = spec.family in ("alexnet", "vgg")
     biases = (
         0

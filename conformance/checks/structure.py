@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conformance.check import CLAIMS, Check, refuse
+from conformance.check import CLAIMS, Check, Problem, owner, refuse
 from conformance.manifest import manifest
 from conformance.matching import differences, pair_parameters
 
@@ -29,7 +29,7 @@ def check_graph(bench: Workbench) -> None:
     Names, class layout and the order of calls do not matter; operators, attributes and wiring do. The first
     line names the first operator that differs, in graph order: mend it there.
     """
-    refuse(map(str, differences(bench.reference.graph, bench.graph)))
+    refuse(differences(bench.reference.graph, bench.graph))
 
 
 def check_parameter_settings(bench: Workbench) -> None:
@@ -40,12 +40,12 @@ def check_parameter_settings(bench: Workbench) -> None:
     """
     expected, actual = bench.reference.graph, bench.graph
     pairs = pair_parameters(expected, actual)
-    problems = []
+    problems: list[str] = []
     for name, twin in pairs.items():
         left, right = expected.parameters[name], actual.parameters[twin]
         wanted, seen = ({"shape": p.shape, **p.settings} for p in (left, right))
         problems += [
-            f"{twin}: expected {key} {wanted[key]!r}, actual {seen[key]!r} (reference: {name})"
+            Problem(f"{twin}: expected {key} {wanted[key]!r}, actual {seen[key]!r} (reference: {name})", owner(twin))
             for key in wanted
             if wanted[key] != seen[key]
         ]

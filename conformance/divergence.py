@@ -1,0 +1,129 @@
+"""Where does it start? The first layer at which two runs of one subject part, named when a check has failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from conformance.check import ITSELF, Problem, owner
+from conformance.comparison import compare
+from conformance.graph import Graph
+from conformance.matching import hashes
+from conformance.recording import Summary
+from conformance.tolerances import BATCH_INDEPENDENCE
+from conformance.tracing import blocks, recorded_graph
+from reference.mxnet_compat import mx
+
+if TYPE_CHECKING:
+    from conformance.workbench import Workbench
+
+GRADIENT = "step 1: gradient of "
+Scope = Callable[[], AbstractContextManager[Any]]
+#: In what the imperative network is run: nothing recorded in predict mode, nothing recorded in train mode.
+MODES: dict[bool, Scope] = {False: nullcontext, True: mx.autograd.train_mode}
+
+
+def block_outputs(net: Any, images: Any, scope: Scope = nullcontext) -> dict[str, Any]:
+    """Each block's imperative output (MXNet array), by structural path, in the order in which they finish."""
+    found: dict[str, Any] = {}
+
+    def keep(path: str) -> Any:
+        def hook(_: Any, __: Any, output: Any) -> None:
+            if isinstance(output, mx.nd.NDArray):
+                found[path] = output
+
+        return hook
+
+    handles = [block.register_forward_hook(keep(path)) for path, block in blocks(net)]
+    with scope():
+        net(images).wait_to_read()
+    for handle in handles:
+        handle.detach()
+    return found
+
+
+def _parted(path: str, text: str) -> Problem:
+    return Problem(f"first diverging layer: {text}", path or ITSELF)
+
+
+def between_operators(bench: Workbench) -> Problem | None:
+    """The first block whose imperative operators are not the traced ones, in predict or in train mode."""
+    traced, last = hashes(bench.anonymous_graph), last_of_blocks(bench.graph)
+    for train in (False, True):
+        net, images = bench.new(train=False), bench.images(bench.shape(1, train=True))
+        images.attach_grad()
+
+        def scope(train: bool = train) -> AbstractContextManager[Any]:
+            return mx.autograd.record(train_mode=train)  # type: ignore[no-any-return]
+
+        for path, output in block_outputs(net, images, scope).items():
+            graph = recorded_graph(output)
+            if path in last and graph.head >= 0 and hashes(graph)[graph.head] != traced[last[path]]:
+                return _parted(path, f"{bench.graph.nodes[last[path]]} (other operators run imperatively)")
+    return None
+
+
+def between_values(bench: Workbench) -> Problem | None:
+    """The first block whose imperative output is not the traced graph's, in predict or in train mode."""
+    last = {position: path for path, position in last_of_blocks(bench.graph).items()}
+    for train in (False, True):
+        shape, mode = bench.shape(2, train=True), "train mode" if train else "predict mode"
+        net = bench.new(train=False)
+        mx.random.seed(1)
+        imperative = block_outputs(net, bench.images(shape), MODES[train])
+        for node, array in bench.node_outputs(shape, train=train):
+            path = last.get(node.position)
+            if path in imperative and Summary.of(imperative[path].asnumpy()) != Summary.of(array):
+                return _parted(path, f"{node} (its imperative output differs, {mode})")
+    return None
+
+
+def last_of_blocks(graph: Graph) -> dict[str, int]:
+    """Position of the last operator of each block that has one, the blocks inside it included."""
+    last: dict[str, int] = {}
+    for node in graph.nodes:
+        path = node.block
+        while True:
+            last[path] = node.position
+            if not path:
+                break
+            path = path.rpartition(".")[0]
+    return last
+
+
+def between_modes(bench: Workbench) -> Problem:
+    """The first layer at which the traced network and the imperative one part, in graph order."""
+    nowhere = Problem("first diverging layer: none in the forward pass: see the gradient nearest the output")
+    return between_operators(bench) or between_values(bench) or nowhere
+
+
+def between_runs(runs: Sequence[dict[str, Any]]) -> Iterator[Problem]:
+    """The first block whose output differs between two runs that should be the same."""
+    first, second = runs
+    for path, output in first.items():
+        if Summary.of(output.asnumpy()) != Summary.of(second[path].asnumpy()):
+            yield _parted(path, f"{path or ITSELF} (its output differs between the two runs)")
+            return
+
+
+def between_batches(together: dict[str, Any], alone: dict[str, Any], sample: int) -> Iterator[Problem]:
+    """The first block whose output for one sample depends on the others of its batch."""
+    for path, output in alone.items():
+        batch = together[path]
+        if batch.shape[1:] != output.shape[1:] or len(batch) <= sample:
+            continue
+        bound = BATCH_INDEPENDENCE
+        if next(compare(path, output.asnumpy()[0], batch.asnumpy()[sample], bound.bound, bound.provenance), None):
+            yield _parted(path, f"{path or ITSELF} (its output depends on the batch)")
+            return
+
+
+def backward_divergence(bench: Workbench, names: Sequence[str]) -> list[Problem]:
+    """Name the layer nearest the output whose gradient differs: upstream ones only follow."""
+    wrong = [name for name in names if name.startswith(GRADIENT)]
+    if not wrong or "step 1: logits" in names:
+        return []
+    users = bench.graph.users(wrong[-1].removeprefix(GRADIENT))
+    place = users[0].place if users else owner(wrong[-1].removeprefix(GRADIENT))
+    return [Problem(f"first diverging layer in backward order: {users[0] if users else place}", place)]

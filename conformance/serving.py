@@ -1,0 +1,89 @@
+"""The worker process's side: builds one subject and answers checks; ``conformance/worker.py`` starts it.
+
+Only this side imports MXNet, once it is known where to report that it cannot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import pickle
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from typing import Any
+
+from conformance.catalogue import CHECKS
+from conformance.check import NotApplicable, NotExecuted, cause
+from conformance.subject import RequestError, Subject
+from conformance.worker import Result
+
+FATAL = (signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT, signal.SIGBUS, signal.SIGILL)
+
+
+def serve() -> None:
+    """Answer the parent's requests until it closes the connection."""
+    faulthandler.enable()
+    connection = Connection(int(sys.argv[2]))
+    subject, ctx = pickle.loads(connection.recv_bytes())
+    bench: Any = None
+    with contextlib.suppress(EOFError):
+        while True:
+            check, variant, fatal = connection.recv()
+            try:
+                bench = bench or _bench(subject, ctx, connection, fatal)
+            except ImportError as error:
+                connection.send(("result", Result("refused", str(error))))
+                continue
+            connection.send(("result", answer(bench, check, variant)))
+
+
+def _bench(subject: Subject, ctx: str, connection: Any, fatal: dict[str, str]) -> Any:
+    """Build the workbench, its stages reported to the parent."""
+    from conformance.workbench import Workbench  # here, where an ImportError of MXNet's is reported
+
+    _report_fatal_signals()
+    connection.send(("ready", ""))
+
+    @contextlib.contextmanager
+    def stage(name: str) -> Iterator[None]:
+        if name in fatal:
+            raise NotExecuted(f"{name} {fatal[name]}")
+        connection.send(("begin", name))
+        try:
+            yield
+        finally:
+            connection.send(("end", name))
+
+    return Workbench(subject, ctx, stage)
+
+
+def _report_fatal_signals() -> None:
+    """Let a crash end the process by its signal: MXNet's own handlers, set on import, may end it otherwise."""
+    faulthandler.disable()
+    for number in FATAL:
+        signal.signal(number, signal.SIG_DFL)
+    faulthandler.enable()
+
+
+def answer(bench: Any, name: str, variant: str) -> Result:
+    """Run one check and put its end into an outcome and a text."""
+    check = next((check for check in CHECKS if check.id == name), None)
+    try:
+        payload = bench.prepare() if check is None else check.function(bench, *([variant] if variant else []))
+    except AssertionError as error:
+        return Result("failed", str(error), getattr(error, "place", ""))
+    except NotApplicable as reason:
+        return Result("not applicable", str(reason))
+    except NotExecuted as reason:
+        return Result("not executed", str(reason))
+    except RequestError as error:
+        return Result("refused", str(error))
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        print(traceback.format_exc(), file=sys.stderr, flush=True)
+        text = f"{type(error).__name__}: {cause(error)} (raised in {where.name}, line {where.lineno})"
+        return Result("failed", text)
+    return Result("passed", payload=payload if isinstance(payload, str) else None)
