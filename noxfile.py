@@ -46,7 +46,8 @@ def build_under_test(session: nox.Session) -> None:
     if build == "current":
         python = shutil.which("python") or sys.executable
     else:
-        session.install("-e", ".", build, *NUMPY)
+        session.install("-e", ".", *NUMPY)
+        session.install(build, *NUMPY)  # by itself, so that it may be this project's own ".[gpu]"
     known = ("--expected-failures", "conformance/known_builds.toml")
     session.run(python, *CATALOGUE[1:], *known, *_workers(arguments), *arguments, external=True)
 
