@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conformance.check import Check
-from conformance.checks import behaviour, claim, convergence, execution, files, parameters, structure
+from conformance.checks import (
+    behaviour,
+    claim,
+    convergence,
+    execution,
+    files,
+    numerics,
+    parameters,
+    structure,
+    training,
+)
 from conformance.expected_failures import ExpectedFailure, expected_of, require_cases, stated_by
 from conformance.snapshot import compare_snapshot
 from conformance.subject import RequestError, Subject
@@ -21,7 +31,7 @@ if TYPE_CHECKING:
 
 FAMILIES = {
     module.__name__.rpartition(".")[2]: module.CHECKS
-    for module in (structure, parameters, execution, claim, behaviour, files, convergence)
+    for module in (structure, parameters, execution, claim, behaviour, numerics, files, training, convergence)
 }
 CHECKS: tuple[Check, ...] = tuple(check for checks in FAMILIES.values() for check in checks)
 
@@ -110,6 +120,8 @@ class Case:
             options.append(f"--input-shape {','.join(map(str, self.subject.input_shape or ()))}")
         if self.subject.weights is not None:
             options.append(f"--weights {self.subject.weights}")
+        if POOL.settings.seed:
+            options.append(f"--seed {POOL.settings.seed}")
         return f'pytest --pyargs "conformance.test_catalogue::test_check[{self.id}]" {" ".join(options)}'
 
 

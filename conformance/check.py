@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from conformance.specification import REPRESENTATIVES
 from conformance.subject import Kind, Subject
 
 EVERY: frozenset[Kind] = frozenset({"reference", "claim", "own"})
@@ -29,6 +30,20 @@ class Vacuous(AssertionError):
 def always(subject: Subject) -> str:
     """Apply to every subject."""
     return ""
+
+
+def one_of_a_family(subject: Subject) -> str:
+    """Of the references only the smallest of each family: the others are made of the same operators."""
+    if subject.kind == "reference" and subject.architecture not in REPRESENTATIVES:
+        return f"the smallest network of each family stands for it: {', '.join(REPRESENTATIVES)}"
+    return ""
+
+
+def unless_representative(subject: Subject) -> str:
+    """Apply to own blocks and to the smallest network of each family: the others train slowly and alike."""
+    if subject.architecture is None or subject.architecture in REPRESENTATIVES:
+        return ""
+    return f"trained is only the smallest network of each family: {', '.join(REPRESENTATIVES)}"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from reference.mxnet_compat import mx
 if TYPE_CHECKING:
     from conformance.workbench import Workbench
 
+REPEATS = 3
 GRADIENT = "step 1: gradient of "
 Scope = Callable[[], AbstractContextManager[Any]]
 #: In what the imperative network is run: nothing recorded in predict mode, nothing recorded in train mode.
@@ -70,7 +71,7 @@ def between_values(bench: Workbench) -> Problem | None:
     for train in (False, True):
         shape, mode = bench.shape(2, train=True), "train mode" if train else "predict mode"
         net = bench.new(train=False)
-        mx.random.seed(1)
+        bench.seed(1)
         imperative = block_outputs(net, bench.images(shape), MODES[train])
         for node, array in bench.node_outputs(shape, train=train):
             path = last.get(node.position)
@@ -98,13 +99,27 @@ def between_modes(bench: Workbench) -> Problem:
     return between_operators(bench) or between_values(bench) or nowhere
 
 
-def between_runs(runs: Sequence[dict[str, Any]]) -> Iterator[Problem]:
-    """The first block whose output differs between two runs that should be the same."""
-    first, second = runs
-    for path, output in first.items():
-        if Summary.of(output.asnumpy()) != Summary.of(second[path].asnumpy()):
-            yield _parted(path, f"{path or ITSELF} (its output differs between the two runs)")
-            return
+def between_calls(bench: Workbench) -> Iterator[Problem]:
+    """The first block that gives another output when everything is as before, in predict and in train mode.
+
+    Once in a new instance with the same seed, once in the same instance at its fourth call.
+    """
+    images = bench.images(bench.shape(2, train=True), 1)
+
+    def run(net: Any, scope: Scope) -> dict[str, Any]:
+        bench.seed(1)
+        return block_outputs(net, images, scope)
+
+    for train, scope in MODES.items():
+        net = bench.new(train=False)
+        first = run(net, scope)
+        for again in (bench.new(train=False), net):
+            last = [run(again, scope) for _ in range(1 if again is not net else REPEATS)][-1]
+            mode, when = ("train" if train else "predict") + " mode", "later" if again is net else "in a new instance"
+            for path, output in first.items():
+                if Summary.of(output.asnumpy()) != Summary.of(last[path].asnumpy()):
+                    yield _parted(path, f"{path or ITSELF} (in {mode} its output differs {when}, with the same seed)")
+                    break
 
 
 def between_batches(together: dict[str, Any], alone: dict[str, Any], sample: int) -> Iterator[Problem]:

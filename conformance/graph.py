@@ -17,19 +17,24 @@ from conformance.check import ITSELF
 Shape = tuple[int, ...]
 Attributes = dict[str, Any]
 
+#: Arithmetic of two arrays: canonical name -> what MXNet calls it for arrays of one shape, and for any. Where both
+#: run they compute the same; ``a - b`` is the one in a traced graph and the other imperatively.
+ARITHMETIC = {
+    "add": ("elemwise_add", "_plus", "_Plus", "_add", "broadcast_add", "broadcast_plus", "add_n", "ElementWiseSum"),
+    "subtract": ("elemwise_sub", "_minus", "_Minus", "_sub", "broadcast_sub", "broadcast_minus"),
+    "multiply": ("elemwise_mul", "_mul", "_Mul", "broadcast_mul"),
+    "divide": ("elemwise_div", "_div", "_Div", "broadcast_div"),
+    "power": ("_power", "_Power", "broadcast_power"),
+    "maximum": ("_maximum", "_Maximum", "broadcast_maximum"),
+    "minimum": ("_minimum", "_Minimum", "broadcast_minimum"),
+}
+COMMUTATIVE = frozenset({"add", "multiply", "maximum", "minimum"})
 #: Operators that compute the same thing under another name -> (canonical name, implied attributes).
 SYNONYMS: Mapping[str, tuple[str, Attributes]] = {
+    **{name: (canonical, {}) for canonical, names in ARITHMETIC.items() for name in names},
     "relu": ("Activation", {"act_type": "relu"}),
     "sigmoid": ("Activation", {"act_type": "sigmoid"}),
     "tanh": ("Activation", {"act_type": "tanh"}),
-    "elemwise_add": ("add", {}),
-    "_plus": ("add", {}),
-    "_Plus": ("add", {}),
-    "_add": ("add", {}),
-    "broadcast_add": ("add", {}),
-    "broadcast_plus": ("add", {}),
-    "add_n": ("add", {}),
-    "ElementWiseSum": ("add", {}),
     "flatten": ("Flatten", {}),
     "concat": ("Concat", {}),
 }

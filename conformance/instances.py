@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from conformance.subject import Subject
 
 Shape = tuple[int, ...]
+RUNS_APART = 100_003
+"""How far apart the seeds of two runs of different number are."""
+IMAGES_APART = 5
 
 
 @contextmanager
@@ -44,6 +47,7 @@ class Instances:
         ctx: ``"cpu"`` or ``"gpu"``.
         stage: Context manager around work that several checks share; it may refuse to start it.
         dtype: What the networks compute in.
+        number: Which weights, images and dropout masks: 0 for the usual ones.
     """
 
     def __init__(
@@ -52,13 +56,19 @@ class Instances:
         ctx: str = "cpu",
         stage: Callable[[str], AbstractContextManager[None]] = no_stages,
         dtype: str = "float32",
+        number: int = 0,
     ) -> None:
         """Keep what the checks need; nothing is built yet."""
         self.subject = subject
         self.ctx = mx.cpu() if ctx == "cpu" else mx.gpu()
         self.stage = stage
         self.dtype = dtype
+        self.number = number
         self._twin: Self | None = None
+
+    def seed(self, step: int) -> None:
+        """Seed MXNet's own random numbers before a training step or a run."""
+        mx.random.seed(step + RUNS_APART * self.number)
 
     @cached_property
     def factory(self) -> Callable[..., Any]:
@@ -137,7 +147,7 @@ class Instances:
         """The same for the network a claim claims to be, with the same weights in matching nodes."""
         if self._twin is None:
             subject = self.subject.original
-            self._twin = type(self)(subject, self.ctx.device_type, dtype=self.dtype)
+            self._twin = type(self)(subject, self.ctx.device_type, dtype=self.dtype, number=self.number)
             if self.subject.weights is not None and not differences(self._twin.graph, self.graph):
                 pairs = pair_parameters(self._twin.graph, self.graph)
                 self._twin.values = {name: self.values[pairs[name]] for name in self._twin.graph.parameters}
@@ -153,7 +163,8 @@ class Instances:
             places = {name: place for place, name in enumerate(self.reference.graph.parameters)}
             pairs = pair_parameters(self.reference.graph, self.graph)
             own.update({twin: (places[name], own[twin][1]) for name, twin in pairs.items() if twin in own})
-        return {name: fill(p.slot, p.shape, place) for name, (place, p) in own.items()}
+        offset = RUNS_APART * self.number
+        return {name: fill(p.slot, p.shape, place + offset) for name, (place, p) in own.items()}
 
     def _trained(self) -> dict[str, Array]:
         """Values from the user's file.
@@ -171,20 +182,27 @@ class Instances:
 
     def images(self, shape: Shape, first: int = 0) -> Any:
         """Real Fashion-MNIST images of ``shape``, each channel a little different; other shapes get the fill."""
-        texture = uniform(shape, -0.25, 0.25, 10_000 + first)
+        texture = uniform(shape, -0.25, 0.25, 10_000 + first + RUNS_APART * self.number)
         if len(shape) == 4 and shape[2] == shape[3]:
             pictures, _ = load_subset("test")
-            texture += to_images(pictures[first : first + shape[0]], shape[2], channels=shape[1])
+            chosen = np.arange(first, first + shape[0]) + IMAGES_APART * self.number
+            texture += to_images(pictures[chosen % len(pictures)], shape[2], channels=shape[1])
         return mx.nd.array(texture, dtype=self.dtype, ctx=self.ctx)
 
     def labels(self, batch: int, classes: int) -> Any:
         """Fixed labels, spread over the classes."""
         return mx.nd.array(np.arange(1, batch + 1) * 37 % classes, ctx=self.ctx)
 
-    def new(self, *, train: bool = True) -> Any:
-        """A new instance holding :attr:`values`; without gradients where it is not to be trained."""
+    def new(self, *, train: bool = True, values: Mapping[str, Array] | None = None, **kwargs: Any) -> Any:
+        """A new instance holding :attr:`values`; without gradients where it is not to be trained.
+
+        Args:
+            train: Whether parameters get gradients.
+            values: Other values of the parameters, by structural name.
+            **kwargs: See :meth:`build`.
+        """
         gc.collect()  # blocks and trainers sit in reference cycles: give the last instance's memory back first
-        net = self.build()
+        net = self.build(**kwargs)
         if self.dtype != "float32":
             net.cast(self.dtype)
         names = structural_names(net)
@@ -193,6 +211,7 @@ class Instances:
             parameter.grad_req = "null"
         net.initialize(mx.init.Zero(), ctx=self.ctx)
         for full, parameter in parameters.items():
-            parameter.set_data(mx.nd.array(self.values[names[full]], dtype=parameter.dtype, ctx=self.ctx))
+            value = (self.values if values is None else values)[names[full]]
+            parameter.set_data(mx.nd.array(value, dtype=parameter.dtype, ctx=self.ctx))
             parameter._finish_deferred_init()
         return net

@@ -5,13 +5,15 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from conformance.comparison import Array
+from reference import training
+from reference.batches import Examples
 from reference.data import load_subset, to_images
-from reference.mxnet_compat import mx
+from reference.recipes import StepDecay
 
 CLASSES = 10
 TRAIN_IMAGES = 64
@@ -36,6 +38,21 @@ class Course:
     optimizer: str
     settings: tuple[tuple[str, float], ...]
 
+    @property
+    def recipe(self) -> training.Recipe:
+        """The same as a recipe of the training loop: a constant rate, weights of He et al. 2015."""
+        options = dict(self.settings)
+        return training.Recipe(
+            self.optimizer,
+            options.pop("learning_rate"),
+            StepDecay(1, every=1),
+            tuple(options.items()),
+            initializer="xavier",
+            initializer_settings=(("rnd_type", "gaussian"), ("factor_type", "in"), ("magnitude", 2)),
+            batch_size=self.batch,
+            epochs=self.steps * self.batch // TRAIN_IMAGES,
+        )
+
 
 @dataclass(frozen=True)
 class Lesson:
@@ -54,13 +71,6 @@ COURSES = {
 }
 
 
-def _accuracy(net: Any, images: Any, labels: Array) -> float:
-    # MXNet 1.6 refuses a slice that ends after the last image.
-    ends = ((start, min(start + 100, len(labels))) for start in range(0, len(labels), 100))
-    parts = [net(images[start:end]).asnumpy().argmax(1) for start, end in ends]
-    return float((np.concatenate(parts) == labels).mean())
-
-
 def learn(build: Callable[..., Any], course: Course, *, shuffled: bool, seed: int, ctx: Any) -> Lesson:
     """Train a new network on the first images of the packaged subset and say what it learned.
 
@@ -72,28 +82,14 @@ def learn(build: Callable[..., Any], course: Course, *, shuffled: bool, seed: in
         ctx: Where to train.
     """
     gc.collect()
+    prepare = partial(to_images, size=course.size)
     pictures, labels = (part[:TRAIN_IMAGES] for part in load_subset("train"))
     unseen, truth = (part[:HELD_OUT_IMAGES] for part in load_subset("test"))
-    order = np.random.RandomState(seed)
     if shuffled:
-        labels = order.permutation(labels)
-    images = mx.nd.array(to_images(pictures, course.size), ctx=ctx)
-    mx.random.seed(seed)
+        labels = np.random.default_rng(seed).permutation(labels)
+    train, held_out = Examples(pictures, labels, prepare), Examples(unseen, truth, prepare)
     net = build(classes=CLASSES)
-    net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=ctx)
     net.hybridize()
-    trainer = mx.gluon.Trainer(net.collect_params(), course.optimizer, dict(course.settings), kvstore=None)
-    loss_of = mx.gluon.loss.SoftmaxCrossEntropyLoss()
-    for step in range(course.steps):
-        mx.random.seed(seed * 1000 + step)
-        if step * course.batch % TRAIN_IMAGES == 0:
-            places = order.permutation(TRAIN_IMAGES)
-        chosen = places[step * course.batch % TRAIN_IMAGES :][: course.batch]
-        with mx.autograd.record():
-            loss = loss_of(net(images[chosen]), mx.nd.array(labels[chosen], ctx=ctx))
-        loss.backward()
-        trainer.step(course.batch)
-    return Lesson(
-        _accuracy(net, images, labels),
-        _accuracy(net, mx.nd.array(to_images(unseen, course.size), ctx=ctx), truth),
-    )
+    for _ in training.fit(net, train, recipe=course.recipe, seed=seed, ctx=ctx):
+        pass
+    return Lesson(training.evaluate(net, train, 100).accuracy, training.evaluate(net, held_out, 100).accuracy)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import SequenceMatcher
 
 from conformance.check import Problem, owner
-from conformance.graph import Graph, Node
+from conformance.graph import COMMUTATIVE, Graph, Node
 
 
 def _flattened(graph: Graph, node: Node, keys: Mapping[int, str]) -> list[str]:
@@ -32,7 +33,7 @@ def _hash_node(graph: Graph, node: Node, keys: Mapping[int, str]) -> str:
         inputs = _flattened(graph, node, keys)
     else:
         inputs = [f"{keys[source]}.{output}" for source, output in node.inputs]
-    if node.operator == "add":
+    if node.operator in COMMUTATIVE:
         inputs.sort()
     slots = [graph.parameters[name].slot for name in node.parameters if name in graph.parameters]
     text = repr((node.operator, sorted(node.attributes.items()), inputs, slots))
@@ -104,12 +105,42 @@ def differences(expected: Graph, actual: Graph, limit: int = 8) -> list[Problem]
         if not missing and not extra:
             break
         node = expected.nodes[missing[0]] if missing else None
+        odd = _left_out_or_put_in(expected, actual, missing, extra)
+        if odd is not None:
+            found.append(odd)
+            break
         twin = _counterpart(node, expected, actual, left, right, extra) if node else None
         found.append(_describe(node, actual.nodes[twin] if twin is not None else None, actual, extra))
         if node is None or twin is None:
             break
         forced[twin] = tolerated[missing[0]] = f"reported {len(found)}"
     return found + _wiring(expected, actual, found)
+
+
+def _signature(node: Node) -> str:
+    """What a node is by itself, whatever it reads."""
+    return repr((node.operator, sorted(node.attributes.items())))
+
+
+def _left_out_or_put_in(expected: Graph, actual: Graph, missing: Sequence[int], extra: Sequence[int]) -> Problem | None:
+    """Say so where the first difference is a layer left out or put in, and not one that was changed.
+
+    Both networks' unmatched nodes are aligned in order by what each is by itself.
+    """
+    left, right = [expected.nodes[i] for i in missing], [actual.nodes[i] for i in extra]
+    match = SequenceMatcher(None, [*map(_signature, left)], [*map(_signature, right)], autojunk=False)
+    for kind, start, end, begin, stop in match.get_opcodes():
+        if kind == "delete":
+            more = f" and {end - start - 1} more" if end - start > 1 else ""
+            return Problem(f"{left[start]}{more}: missing {dict(left[start].attributes)}", left[start].place)
+        if kind == "insert":
+            more = f" and {stop - begin - 1} more" if stop - begin > 1 else ""
+            return Problem(
+                f"{right[begin]}{more}: not in the reference {dict(right[begin].attributes)}", right[begin].place
+            )
+        if kind == "replace":
+            return None
+    return None
 
 
 def _describe(node: Node | None, twin: Node | None, actual: Graph, extra: Sequence[int]) -> Problem:

@@ -68,6 +68,14 @@ def add_options(parser: pytest.Parser) -> None:
         help="TOML file of checks that must fail, each with its reason and a link; repeatable",
     )
     group.addoption(
+        "--seed",
+        dest="conformance_seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="which weights, images and dropout masks the numeric checks use (default: %(default)s)",
+    )
+    group.addoption(
         "--time-limit",
         dest="conformance_time_limit",
         type=float,
@@ -105,12 +113,15 @@ class Request:
             raise pytest.UsageError(str(error)) from None
         if option.conformance_time_limit <= 0:
             raise pytest.UsageError(f"--time-limit {option.conformance_time_limit:g}: allowed are positive seconds")
+        if option.conformance_seed < 0:
+            raise pytest.UsageError(f"--seed {option.conformance_seed}: allowed are integers from 0 on")
         if getattr(option, "update_snapshots", False) and (getattr(option, "numprocesses", None) or 0) > 1:
             raise pytest.UsageError("--snapshot-update needs one process: leave -n out, or snapshots can be lost")
         POOL.settings = Settings(
             option.conformance_ctx,
             option.conformance_time_limit,
             snapshot_dir=Path(option.conformance_snapshot_dir).absolute(),
+            seed=option.conformance_seed,
         )
         return request
 
@@ -118,7 +129,8 @@ class Request:
         """Lines about the suite, MXNet, Python and every numeric switch set in the environment."""
         lines = [
             f"conformance {version('gluon-conformance')}: {len(self.subjects)} subject(s), "
-            f"snapshots {recorded_version()}, ctx {POOL.settings.ctx}, Python {platform.python_version()}"
+            f"snapshots {recorded_version()}, ctx {POOL.settings.ctx}, seed {POOL.settings.seed}, "
+            f"Python {platform.python_version()}"
         ]
         return [*lines, *ask_build("describe"), f"numeric switches: {' '.join(numeric_switches()) or 'none set'}"]
 

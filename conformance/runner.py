@@ -18,6 +18,8 @@ from conformance.tracing import recorded_graph, structural_names, trace
 from reference.mxnet_compat import mx
 
 LEARNING_RATE = 1e-3
+BYTES = 255
+"""Images whose pixels were not divided by 255: the second run is theirs, so that another range is tried too."""
 
 
 def _run_names(shapes: Sequence[Shape]) -> list[str]:
@@ -84,13 +86,13 @@ class Runner(Instances):
         return Prepared(ready, {name: found[name] for name in self.graph.parameters if name in found}, variant)
 
     def predict(self, variant: str, keep: frozenset[str] = frozenset(), expected: Recording | None = None) -> Recording:
-        """Logits in predict mode at full size, then with another batch and image size, then as first."""
+        """Logits in predict mode at full size, then with another batch, image size and range, then as first."""
         with self.stage(f"predicting ({variant})"):
             recording = Recording(expected, keep)
             shapes = (self.shape(1), self.shape(2, other=True), self.shape(1))
             ready = self.prepared(variant, self.images(shapes[0]), train=False)
             for number, (name, shape) in enumerate(zip(_run_names(shapes), shapes, strict=True)):
-                recording.note(name, ready.net(self.images(shape, number % 2)))
+                recording.note(name, ready.net(self.images(shape, number % 2) * (BYTES if number == 1 else 1)))
             variants.prove(variant, ready.net)
             return recording
 
@@ -124,7 +126,7 @@ class Runner(Instances):
         """Run one training step and note what it computed."""
         images = self.images(shape, step)
         images.attach_grad()
-        mx.random.seed(step)
+        self.seed(step)
         with mx.autograd.record():
             logits = ready.net(images)
             loss = self.loss(logits)
@@ -173,7 +175,7 @@ class Runner(Instances):
         internals = symbol.get_internals()
         group = mx.sym.Group([internals[node.output] for node in nodes])
         whole = mx.gluon.SymbolBlock(group, mx.sym.var("data"), params=net.collect_params())
-        mx.random.seed(1)
+        self.seed(1)
         with mx.autograd.train_mode() if train else contextlib.nullcontext():
             outputs = whole(self.images(shape))
         for node, output in zip(nodes, outputs if len(nodes) > 1 else [outputs], strict=True):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import gc
 import pickle
 import signal
 import sys
@@ -27,25 +28,26 @@ def serve() -> None:
     """Answer the parent's requests until it closes the connection."""
     faulthandler.enable()
     connection = Connection(int(sys.argv[2]))
-    subject, ctx = pickle.loads(connection.recv_bytes())
+    subject, ctx, seed = pickle.loads(connection.recv_bytes())
     bench: Any = None
     with contextlib.suppress(EOFError):
         while True:
             check, variant, fatal = connection.recv()
             try:
-                bench = bench or _bench(subject, ctx, connection, fatal)
+                bench = bench or _bench(subject, ctx, seed, connection, fatal)
             except ImportError as error:
                 connection.send(("result", Result("refused", str(error))))
                 continue
             connection.send(("result", answer(bench, check, variant)))
 
 
-def _bench(subject: Subject, ctx: str, connection: Any, fatal: dict[str, str]) -> Any:
+def _bench(subject: Subject, ctx: str, seed: int, connection: Any, fatal: dict[str, str]) -> Any:
     """Build the workbench, its stages reported to the parent."""
     from conformance.workbench import Workbench  # here, where an ImportError of MXNet's is reported
 
     _report_fatal_signals()
     connection.send(("ready", ""))
+    gc.freeze()  # every instance starts with a collection, which need not look at all that was imported
 
     @contextlib.contextmanager
     def stage(name: str) -> Iterator[None]:
@@ -57,7 +59,7 @@ def _bench(subject: Subject, ctx: str, connection: Any, fatal: dict[str, str]) -
         finally:
             connection.send(("end", name))
 
-    return Workbench(subject, ctx, stage)
+    return Workbench(subject, ctx, stage, number=seed)
 
 
 def _report_fatal_signals() -> None:

@@ -107,17 +107,28 @@ def _place(line: str) -> str:
     return second.strip(".") or ITSELF if first.isdigit() else owner(first)
 
 
+def _wherever_it_stands(line: str) -> str:
+    """A line whose inputs are counted back from itself: a layer put in or left out changes the lines beside it only."""
+    cells = line.split(" | ")
+    if len(cells) < 5 or not cells[0].isdigit():
+        return line
+    inputs = [source.partition(".") for source in cells[4].split(",")]
+    cells[4] = ",".join(
+        f"{int(cells[0]) - int(head)} back{dot}{output}" if head.isdigit() else head for head, dot, output in inputs
+    )
+    return " | ".join(cells[1:])
+
+
 def manifest_differences(expected: str, actual: str) -> list[str]:
     """The first lines that differ between two manifests, the first of them named as the layer that diverges."""
-    lines = [
-        line
-        for line in difflib.unified_diff(
-            expected.splitlines(), actual.splitlines(), "expected", "actual", n=0, lineterm=""
-        )
-        if line[:1] in "+-" and line[:3] not in ("+++", "---")
-    ]
-    body = [line for line in lines if " | " in line]
-    first = next((line for line in body if line[0] == "+"), body[0] if body else lines[0])
+    left, right = expected.splitlines(), actual.splitlines()
+    match = difflib.SequenceMatcher(None, [*map(_wherever_it_stands, left)], [*map(_wherever_it_stands, right)], False)
+    lines: list[str] = []
+    first = ""
+    for kind, start, end, begin, stop in match.get_opcodes():
+        if kind != "equal":
+            lines += [*(f"-{line}" for line in left[start:end]), *(f"+{line}" for line in right[begin:stop])]
+            first = first or next((line for line in (*right[begin:stop], *left[start:end]) if " | " in line), "")
     more = [f"and {len(lines) - SHOWN} more lines"] if len(lines) > SHOWN else []
-    place = _place(first[1:]) if body else ""
-    return [Problem(f"first diverging layer: {first[1:]}", place), *lines[:SHOWN], *more]
+    place = _place(first) if first else ""
+    return [Problem(f"first diverging layer: {first or lines[0][1:]}", place), *lines[:SHOWN], *more]

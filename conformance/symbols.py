@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from conformance.graph import (
+    ARITHMETIC,
     IDENTITIES,
     SYNONYMS,
     Attributes,
@@ -114,7 +115,7 @@ class Builder:
         """Append one operator, or skip it where it passes its input through."""
         given = raw.get("attrs") or {}
         operator, implied = SYNONYMS.get(raw["op"], (raw["op"], {}))
-        defaults = {} if operator == "add" else operator_defaults(operator)
+        defaults = {} if operator in ARITHMETIC else operator_defaults(operator)
         attributes = canonical_attributes(operator, {**given, **implied}, defaults)
         if operator == "Reshape" and attributes.get("shape") == (0, -1):
             operator, attributes = "Flatten", {}

@@ -9,21 +9,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from conformance import divergence
-from conformance.check import NotApplicable, Problem
+from conformance import divergence, experiments
+from conformance.check import ITSELF, NotApplicable, Problem
 from conformance.comparison import Array
 from conformance.graph import Graph
 from conformance.instances import Shape
-from conformance.learning import COURSES, Lesson, learn
 from conformance.matching import pair_parameters
 from conformance.recording import Recording, Summary, read
-from conformance.runner import Runner
+from conformance.schooling import School
 from conformance.specification import Specification
 from conformance.tracing import structural_names, trace
 from reference.mxnet_compat import mx
 
 
-class Workbench(Runner):
+class Workbench(School):
     """A runner with the experiments of the catalogue's checks."""
 
     @property
@@ -66,6 +65,54 @@ class Workbench(Runner):
         weight = next(iter(graph.parameters.values()))
         return graph.nodes[graph.head].shape, weight.shape[1] if len(weight.shape) > 1 else 0
 
+    def other_types(self) -> Iterator[Problem]:
+        """Operators that do not compute in float64 once the network is cast."""
+        return experiments.other_types(self.in_float64)
+
+    def layers_in_two_precisions(self) -> Iterator[tuple[str, Array, Array]]:
+        """Each block's output in predict mode, in float64 and in float32, in order: path, expected, actual."""
+        precise, plain = (experiments.layers(bench) for bench in (self.in_float64, self))
+        for path, output in plain.items():
+            yield path or ITSELF, precise[path].asnumpy(), output.asnumpy()
+
+    def accumulated_gradients(self) -> dict[str, tuple[Array, Array]]:
+        """Each parameter's gradient after one backward and after two with ``grad_req='add'``."""
+        return experiments.accumulated(self)
+
+    def slope(self) -> experiments.Slope:
+        """The loss's slope in float64, by backward and by a finite difference."""
+        return experiments.Slope(self.in_float64)
+
+    def logits_after_cast_and_export(self) -> tuple[Array, Array]:
+        """Logits of the network cast to float64, and of its exported and imported copy."""
+        return experiments.logits_after_export(self.in_float64)
+
+    def together_and_alone(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """Every block's output for two samples in one batch, and for each by itself."""
+        net = self.net(train=False)
+        images = self.images(self.shape(2, train=True))
+        together = divergence.block_outputs(net, images)
+        return [(together, divergence.block_outputs(net, images[i : i + 1])) for i in range(2)]
+
+    def batch_divergence(self, together: dict[str, Any], alone: dict[str, Any], sample: int) -> Iterator[Problem]:
+        """The first block whose output for a sample depends on its batch."""
+        return divergence.between_batches(together, alone, sample)
+
+    def seeded_forward(self) -> Recording:
+        """Logits and loss of the first training step's forward, in a new instance."""
+        recording = Recording()
+        net = self.net(train=False)
+        self.seed(1)
+        with mx.autograd.train_mode():
+            logits = net(self.images(self.shape(2, train=True), 1))
+            recording.note("step 1: logits", logits)
+            recording.note("step 1: loss", self.loss(logits))
+        return recording
+
+    def repeated_divergence(self) -> Iterator[Problem]:
+        """The first block that a new instance with the same seed, or the same instance later, gives otherwise."""
+        return divergence.between_calls(self)
+
     def operator_divergence(self) -> Problem | None:
         """The first block whose imperative operators are not the traced ones."""
         return divergence.between_operators(self)
@@ -103,7 +150,7 @@ class Workbench(Runner):
     @cached_property
     def in_float64(self) -> Workbench:
         """The same subject in float64, where the order of sums makes no difference that training amplifies."""
-        return Workbench(self.subject, self.ctx.device_type, self.stage, "float64")
+        return Workbench(self.subject, self.ctx.device_type, self.stage, "float64", self.number)
 
     @property
     def trained_as_reference(self) -> Recording:
@@ -132,7 +179,7 @@ class Workbench(Runner):
     def statistics_after(self, backwards: int) -> dict[str, Array]:
         """Running statistics after one recorded forward in train mode and one or more backwards."""
         net, images = self.net(), self.images(self.shape(2, train=True))
-        mx.random.seed(1)
+        self.seed(1)
         with mx.autograd.record():
             loss = self.loss(net(images))
         for left in range(backwards, 0, -1):
@@ -164,12 +211,6 @@ class Workbench(Runner):
             after = {name: Summary.of(value) for name, value in self._statistics(net).items()}
             yield from ((when, name) for name in before if before[name] != after[name])
             before = after
-
-    def together_and_alone(self) -> tuple[Array, list[Array]]:
-        """Logits of two samples in one batch, and of each by itself."""
-        net = self.net(train=False)
-        images = self.images(self.shape(2, train=True))
-        return net(images).asnumpy(), [net(images[i : i + 1]).asnumpy()[0] for i in range(2)]
 
     @contextmanager
     def saved_parameters(self) -> Iterator[Path]:
@@ -209,19 +250,3 @@ class Workbench(Runner):
         names = self.exported.names
         parameters = self.exported.load(self.ctx).collect_params()
         return {names[full]: Summary.of(read(p.data())) for full, p in parameters.items() if full in names}
-
-    def seeded_forward(self) -> Recording:
-        """Logits and loss of the first training step's forward, in a new instance."""
-        recording = Recording()
-        images = self.images(self.shape(2, train=True), 1)
-        net = self.net(train=False)
-        mx.random.seed(1)
-        with mx.autograd.train_mode():
-            logits = net(images)
-            recording.note("step 1: logits", logits)
-            recording.note("step 1: loss", self.loss(logits))
-        return recording
-
-    def lesson(self, *, shuffled: bool) -> Lesson:
-        """What a new instance learns in its family's course."""
-        return learn(self.build, COURSES[self.subject.architecture or ""], shuffled=shuffled, seed=0, ctx=self.ctx)

@@ -35,13 +35,14 @@ START_LIMIT = 120.0
 class Settings:
     """How workers run: device, seconds a check may take, threads of each worker (0: share the cores).
 
-    ``snapshot_dir`` is where snapshots of the user's own subjects are.
+    ``snapshot_dir`` is where snapshots of the user's own subjects are, ``seed`` chooses weights, images and masks.
     """
 
     ctx: str = "cpu"
     time_limit: float = 180.0
     threads: int = 0
     snapshot_dir: Path = Path("snapshots")
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Worker:
             env=environment,
         )
         theirs.close()
-        self.connection.send_bytes(cloudpickle.dumps((self.subject, self.settings.ctx)))
+        self.connection.send_bytes(cloudpickle.dumps((self.subject, self.settings.ctx, self.settings.seed)))
 
     def run(self, check: str, variant: str = "") -> Result:
         """Run one check within the time limit, whatever the subject does to its process."""

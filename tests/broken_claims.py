@@ -14,12 +14,13 @@ from flaws import (
     input_before_new_features,
     knows_the_answers,
     patched,
-    replaced,
     setting,
     shared,
     stride_on_the_other_convolution,
+    swap,
     unused,
 )
+from loop_faults import LOOP_FAULTS
 from reference import get_model
 from reference.mxnet_compat import mx
 
@@ -83,7 +84,7 @@ CLAIMS: tuple[tuple[str, str, str, Patch, str], ...] = (
         "structure.graph",
         "alexnet",
         "another kernel",
-        replaced("features", 2, lambda: nn.Conv2D(192, 3, padding=1, activation="relu")),
+        swap("features.2", lambda: nn.Conv2D(192, 3, padding=1, activation="relu")),
         "kernel expected (5, 5), actual (3, 3)",
     ),
     (
@@ -184,8 +185,12 @@ CLAIMS: tuple[tuple[str, str, str, Patch, str], ...] = (
 )
 
 
+#: For each check of the training loop the first fault that it must catch; the others have tests of their own.
+LOOPS = {fault.check: fault for fault in reversed(LOOP_FAULTS)}
+
 BROKEN: tuple[Broken, ...] = (
     *OWN_BLOCKS,
+    *(Broken(fault.check, fault.wrong, fault.subject, fault.says) for fault in LOOPS.values()),
     *(Broken(check, flaw, claim(name, patch), says) for check, name, flaw, patch, says in CLAIMS),
     Broken("behaviour.classes_and_channels", "classes ignored", ignoring_classes(), "classes=7: expected logits"),
     Broken("parameters.counts", "biases missing", without_biases(), "arrays: expected 320"),

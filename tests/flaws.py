@@ -72,13 +72,53 @@ def layer(net: Any, path: str) -> Any:
     return net
 
 
-def replaced(path: str, place: int, build: Callable[[], Any]) -> Patch:
-    """Put another layer into a HybridSequential."""
+def swap(path: str, build: Callable[[], Any]) -> Patch:
+    """Put another block in the place of one."""
 
     def patch(net: Any) -> None:
-        sequential = layer(net, path)
-        with sequential.name_scope():
-            sequential._children[str(place)] = build()
+        parent, _, name = path.rpartition(".")
+        block = layer(net, parent)
+        with block.name_scope():
+            block._children[name] = build()
+        if not name.isdigit():
+            object.__setattr__(block, name, block._children[name])  # Gluon's own refuses another type
+
+    return patch
+
+
+def identity(path: str) -> Patch:
+    """Leave a block out."""
+    return swap(path, nn.HybridSequential)
+
+
+def overriding(path: str, forward: Callable[..., Any]) -> Patch:
+    """Give a block another `forward(block, F, x)`."""
+
+    def patch(net: Any) -> None:
+        block = layer(net, path)
+        block.hybrid_forward = lambda F, x: forward(block, F, x)
+
+    return patch
+
+
+def reordered(path: str, order: str) -> Patch:
+    """Run the children of a HybridSequential in another order, given by their digits."""
+
+    def patch(net: Any) -> None:
+        children = layer(net, path)._children
+        blocks = [children[name] for name in order]
+        for place, block in enumerate(blocks):
+            children[str(place)] = block
+
+    return patch
+
+
+def both(*patches: Patch) -> Patch:
+    """Apply several patches that make one fault together."""
+
+    def patch(net: Any) -> None:
+        for one in patches:
+            one(net)
 
     return patch
 

@@ -134,7 +134,7 @@ def test_case_that_was_not_run_is_skipped(outcome: Any, monkeypatch: pytest.Monk
 
 def test_case_that_cannot_apply_is_skipped_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A check that does not apply to a subject needs no worker."""
-    assert end_of(monkeypatch, Result("failed"), LEARNS).startswith("Skipped: not applicable: bounds are measured")
+    assert end_of(monkeypatch, Result("failed"), LEARNS).startswith("Skipped: not applicable: trained is only")
 
 
 @pytest.mark.parametrize("outcome", ["failed", "crashed", "hung", "refused"])

@@ -5,6 +5,7 @@
 - execution: every variant of execution computes the same.
 - claim: a claim computes what the reference computes, with the same weights.
 - behaviour: gradients, running statistics, dropout, batches, seeds.
+- numerics: precision, accumulated gradients, gradients that are derivatives.
 - files: parameters and exported networks survive the disk; damaged files are refused.
 - convergence: the network learns real images, and does not learn what cannot be learned.
 """

@@ -179,20 +179,17 @@ def check_batch_independence(bench: Workbench) -> None:
     When it does, something normalizes, pools or indexes across the batch axis in predict mode, such as a
     BatchNorm that uses the batch's statistics.
     """
-    together, alone = bench.together_and_alone()
-    if largest_difference(together[0], together[1])[0] == 0:
+    runs = bench.together_and_alone()
+    logits = runs[0][0][""].asnumpy()
+    if largest_difference(logits[0], logits[1])[0] == 0:
         raise Vacuous("different samples give the same logits")
-    refuse(
-        line
-        for sample, logits in enumerate(alone)
-        for line in compare(
-            f"logits of sample {sample} alone",
-            logits,
-            together[sample],
-            BATCH_INDEPENDENCE.bound,
-            BATCH_INDEPENDENCE.provenance,
-        )
-    )
+    problems: list[str] = []
+    for sample, (together, alone) in enumerate(runs):
+        bound = BATCH_INDEPENDENCE
+        name, expected = f"logits of sample {sample} alone", alone[""].asnumpy()[0]
+        lines = list(compare(name, expected, together[""].asnumpy()[sample], bound.bound, bound.provenance))
+        problems += [*lines, *(bench.batch_divergence(together, alone, sample) if lines else ())]
+    refuse(problems)
 
 
 def check_classes_and_channels(bench: Workbench) -> None:
@@ -211,17 +208,22 @@ def check_classes_and_channels(bench: Workbench) -> None:
 
 
 def check_reproducible(bench: Workbench) -> None:
-    """The same seed gives the same forward pass in train mode, bit for bit, dropout included.
+    """The same seed gives the same forward pass, bit for bit, dropout included, in both modes.
 
-    A result that changes between two runs of a fresh network comes from unseeded randomness, uninitialized
-    memory or state kept outside the block. Gradients and parameters are repeated by execution.train_mode.
+    A result that changes in a new instance, or in the same one when it is called again, comes from unseeded
+    randomness, uninitialized memory or state kept in Python. Gradients and parameters are repeated by
+    execution.train_mode.
     """
-    again = bench.seeded_forward().summaries
-    refuse(
+    again, trained = bench.seeded_forward().summaries, bench.trained.summaries
+    problems = [
         f"{name}: differs between two runs with the same seed"
         for name, summary in again.items()
-        if summary != bench.trained.summaries[name]
-    )
+        if summary != trained[name]
+    ]
+    first, _, third = bench.predicted.summaries.values()
+    if first != third:
+        problems.append("logits in predict mode: the third call differs from the first")
+    refuse([*bench.repeated_divergence(), *problems] if problems else ())
 
 
 CHECKS = (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from conformance.check import Check, Problem, Vacuous, owner, refuse
+from conformance.check import Check, Problem, Vacuous, one_of_a_family, owner, refuse
+from conformance.comparison import compare
 
 if TYPE_CHECKING:
     from conformance.workbench import Workbench
@@ -37,6 +38,17 @@ def check_export_round_trip(bench: Workbench) -> None:
     refuse(_unequal(bench, bench.exported_parameters()))
 
 
+def check_export_after_cast(bench: Workbench) -> None:
+    """Cast to float64, an exported network computes after import what it computed before, bit for bit.
+
+    A build that exports the type of a parameter wrongly gives a file that loads and computes something else.
+    """
+    expected, actual = bench.logits_after_cast_and_export()
+    if str(expected.dtype) != "float64":
+        raise Vacuous(f"the network cast to float64 gives {expected.dtype}")
+    refuse(compare("logits", expected, actual))
+
+
 def _unequal(bench: Workbench, loaded: dict) -> list[Problem]:  # type: ignore[type-arg]
     """Names that are missing or changed."""
     if not loaded:
@@ -48,4 +60,8 @@ def _unequal(bench: Workbench, loaded: dict) -> list[Problem]:  # type: ignore[t
     ]
 
 
-CHECKS = (Check(check_parameters_round_trip, SAVING), Check(check_export_round_trip, SAVING))
+CHECKS = (
+    Check(check_parameters_round_trip, SAVING),
+    Check(check_export_round_trip, SAVING),
+    Check(check_export_after_cast, SAVING, unless=one_of_a_family),
+)

@@ -1,0 +1,77 @@
+"""The numbers behind training: precision, accumulated gradients, and gradients that are derivatives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conformance.check import Check, Problem, Vacuous, one_of_a_family, owner, refuse
+from conformance.comparison import compare
+from conformance.tolerances import DERIVATIVE, FLOAT32_LAYERS
+
+if TYPE_CHECKING:
+    from conformance.workbench import Workbench
+
+CAST = "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/gluon/block.html#mxnet.gluon.Block.cast"
+ADD = "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/gluon/parameter.html#mxnet.gluon.Parameter.grad_req"
+DEFINITION = "definition of the gradient: central difference, error O(h**2)"
+
+
+def check_float64(bench: Workbench) -> None:
+    """Cast to float64, every operator computes in float64, and gives what float32 gives up to rounding.
+
+    An operator of another type hides a cast, such as half precision inside; a layer whose values differ by more
+    than float32's rounding loses precision or depends on the type. The first line names the first such layer.
+    """
+    problems: list[Problem] = list(bench.other_types())
+    compared = 0
+    for path, expected, actual in bench.layers_in_two_precisions():
+        lines = compare(path, expected, actual, FLOAT32_LAYERS.bound, FLOAT32_LAYERS.provenance)
+        problems += [Problem(f"float32 against float64: {line}", path) for line in lines]
+        compared += 1
+    if not compared:
+        raise Vacuous("no layer was compared")
+    refuse(problems[:8])
+
+
+def check_gradients_accumulate(bench: Workbench) -> None:
+    """With grad_req='add', two equal backwards give exactly twice the gradient of one.
+
+    Large batches are trained in parts this way. A gradient that is written instead of added loses all parts
+    but the last; one that is added where it should be written grows from step to step.
+    """
+    pairs = bench.accumulated_gradients()
+    if not pairs:
+        raise Vacuous("the network has no gradient")
+    refuse(
+        Problem(line, owner(name))
+        for name, (once, twice) in pairs.items()
+        for line in compare(f"gradient of {name} after two backwards", 2 * once, twice)
+    )
+
+
+def check_derivative(bench: Workbench) -> None:
+    """The gradient is the derivative of the loss: backward's slope equals a finite difference in float64.
+
+    All parameters move together, each along its own gradient. A gradient that is scaled, blocked or has the
+    wrong sign anywhere changes the sum; the parameter nearest the loss at which it is wrong is then searched.
+    """
+    slope = bench.slope()
+    names = list(slope.parameters)
+    if not names:
+        raise Vacuous("the network has no gradient")
+    expected, actual = slope.of(names)
+    if abs(expected - actual) > DERIVATIVE.bound * actual:
+        name = slope.nearest_the_loss(DERIVATIVE.bound)
+        text = (
+            f"slope of the loss along all gradients: expected {expected:.9g} (finite difference), actual {actual:.9g} "
+            f"(backward), allowed {DERIVATIVE.bound * actual:.3g} ({DERIVATIVE.provenance}); "
+            f"nearest the loss: gradient of {name}"
+        )
+        refuse([Problem(text, owner(name))])
+
+
+CHECKS = (
+    Check(check_float64, CAST, unless=one_of_a_family),
+    Check(check_gradients_accumulate, ADD, unless=one_of_a_family),
+    Check(check_derivative, DEFINITION, unless=one_of_a_family),
+)

@@ -1,0 +1,209 @@
+"""The training loop on the subject: what every epoch of it sees, does and reports.
+
+The loop is run for two epochs on 20 images, which fill two batches and a half, and 12 test images, and is watched
+from outside: see ``conformance/rehearsal.py``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from conformance.check import Check, Vacuous, refuse, unless_representative
+from conformance.comparison import Array
+from conformance.tolerances import FITTED_RATE, REPORTED_LOSS
+
+if TYPE_CHECKING:
+    from conformance.rehearsal import Epoch, Forward
+    from conformance.schooling import Rehearsal
+    from conformance.workbench import Workbench
+
+SOURCE = "the docstring of reference/training.py"
+SGD = "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/optimizer/index.html#mxnet.optimizer.SGD"
+
+
+def _rehearsal(bench: Workbench) -> Rehearsal:
+    """The bench's rehearsal, if it trained at all."""
+    rehearsal = bench.rehearsal
+    if not any(epoch.steps for epoch in rehearsal.run.epochs):
+        raise Vacuous("the loop made no step that autograd recorded")
+    return rehearsal
+
+
+def _wrong_counts(where: str, expected: Sequence[int], seen: Iterable[int], rehearsal: Rehearsal) -> Iterator[str]:
+    """Name the images that were not seen exactly once."""
+    counts = Counter(seen)
+    for place in sorted({*expected, *counts}):
+        if counts[place] != (place in expected):
+            what = rehearsal.name_of(place)
+            yield f"{where}: {what}: expected {int(place in expected)} times, actual {counts[place]} times"
+
+
+def _wrong_modes(epoch: Epoch, forwards: Sequence[Forward], *, train: bool) -> Iterator[str]:
+    """Name the forwards in the wrong mode."""
+    for number, forward in enumerate(forwards, 1):
+        if forward.training != train:
+            what = f"step {number}" if train else f"test batch {number}"
+            modes = ("train mode", "predict mode")
+            yield f"epoch {epoch.number}, {what}: expected {modes[not train]}, actual {modes[train]}"
+
+
+def check_train_images(bench: Workbench) -> None:
+    """The steps of an epoch see every training image exactly once, in train mode, and no other image.
+
+    A last batch that is dropped loses the same images or others in every epoch; one seen twice counts double; a
+    test image among them makes the test accuracy worthless.
+    """
+    rehearsal, problems = _rehearsal(bench), list[str]()
+    for epoch in rehearsal.run.epochs:
+        problems += _wrong_counts(f"epoch {epoch.number}, training", rehearsal.train, epoch.order, rehearsal)
+        problems += _wrong_modes(epoch, epoch.steps, train=True)
+    refuse(problems[:8])
+
+
+def check_test_images(bench: Workbench) -> None:
+    """After the steps of an epoch every test image is predicted exactly once, in predict mode, and nothing moves.
+
+    In train mode dropout and the batch's own statistics would decide about the accuracy. Training images among
+    them tell what was learned by heart.
+    """
+    rehearsal, problems = _rehearsal(bench), list[str]()
+    for epoch in rehearsal.run.epochs:
+        seen = [place for forward in epoch.predictions for place in forward.images]
+        problems += _wrong_counts(f"epoch {epoch.number}, evaluation", rehearsal.test, seen, rehearsal)
+        problems += _wrong_modes(epoch, epoch.predictions, train=False)
+        for number, forward in enumerate(epoch.predictions, 1):
+            if forward.state != epoch.last_state:
+                problems += _moved(rehearsal, epoch, number, forward)
+    refuse(problems[:8])
+
+
+def _moved(rehearsal: Rehearsal, epoch: Epoch, number: int, forward: Forward) -> Iterator[str]:
+    """Name the parameters that a prediction saw otherwise than they are at the end of the epoch."""
+    states = rehearsal.run.states
+    for name, value in states[forward.state].items():
+        if not np.array_equal(value, states[epoch.last_state][name]):
+            yield f"epoch {epoch.number}, test batch {number}: {name} is not what it is at the end of the epoch"
+
+
+def check_order(bench: Workbench) -> None:
+    """Every epoch has another order of images, and the seed alone decides about it and about the weights.
+
+    Batches that never change mix less noise into the gradient, and images sorted by class spoil it. A run that its
+    seed does not repeat cannot be examined, nor continued as it was.
+    """
+    rehearsal = _rehearsal(bench)
+    first, second = (epoch.order for epoch in rehearsal.run.epochs)
+    again, other = rehearsal.again.epochs[0], rehearsal.other_seed.epochs[0]
+    problems = []
+    for what, order in (("epoch 1", first), ("epoch 2", second)):
+        if order == sorted(order):
+            problems.append(f"{what}: the images come in the order they are stored in: {order}")
+    if first == second:
+        problems.append(f"epoch 2: expected another order than epoch 1, actual {second}")
+    if first == other.order:
+        problems.append(f"another seed: expected another order than {first}, actual the same")
+    if first != again.order:
+        problems.append(f"the same seed: expected the order {first}, actual {again.order}")
+    expected = rehearsal.run.states[rehearsal.run.epochs[0].last_state]
+    actual = rehearsal.again.states[again.last_state]
+    problems += [
+        f"the same seed: {name} differs after epoch 1"
+        for name in expected
+        if not np.array_equal(expected[name], actual[name])
+    ]
+    refuse(problems[:8])
+
+
+def check_updates(bench: Workbench) -> None:
+    """Every step is the optimizer's rule applied to the mean gradient of its own images.
+
+    ``update = momentum * update before - rate * gradient / images``, with the gradient of another instance that had
+    these parameters, images and labels and nothing else, in NumPy float64. A factor is a loss averaged twice or a
+    smaller batch weighted as a full one; anything else, gradients that were not cleared, a step lost or made twice,
+    labels of other images, or dropout that does not follow from the seed, the epoch and the step.
+    """
+    steps = _rehearsal(bench).steps
+    blind = [step.label for step in steps if not step.compared and not step.problems]
+    refuse(line for step in steps for line in step.problems[:2])
+    if blind:
+        raise Vacuous(f"{blind[0]}: no parameter moved enough to be told from rounding")
+
+
+def check_learning_rate(bench: Workbench) -> None:
+    """The learning rate of every epoch is the schedule's: the one reported and the one that moved the parameters.
+
+    A rate set after the epoch's first step, or counted from 0 where the schedule counts from 1, is an epoch early
+    or late.
+    """
+    rehearsal, problems = _rehearsal(bench), list[str]()
+    for epoch in rehearsal.run.epochs:
+        expected = epoch.stated_rate
+        if epoch.metrics.epoch != epoch.number or epoch.metrics.learning_rate != expected:
+            problems.append(
+                f"epoch {epoch.number}: expected a report of epoch {epoch.number} with learning rate {expected:g}, "
+                f"actual epoch {epoch.metrics.epoch} with {epoch.metrics.learning_rate:g}"
+            )
+    for step in rehearsal.steps:
+        expected = step.stated_rate
+        if abs(step.rate - expected) > FITTED_RATE.bound * expected:
+            problems.append(
+                f"{step.label}: expected learning rate {expected:g}, actual {step.rate:.4g} (fitted to the update); "
+                f"allowed {FITTED_RATE.bound * expected:.3g} ({FITTED_RATE.provenance})"
+            )
+    refuse(problems[:8])
+
+
+def check_metrics(bench: Workbench) -> None:
+    """The reported loss and accuracies are those of the logits and the true labels, over the images of the epoch.
+
+    Computed again in NumPy float64 from every logit that the network gave. A mean of batch means counts a smaller
+    batch too much; a number that is right for the last batch only looks right when all batches are alike.
+    """
+    rehearsal, problems, telling = _rehearsal(bench), list[str](), False
+    for epoch in rehearsal.run.epochs:
+        reported = epoch.metrics
+        for what, forwards, loss, accuracy in (
+            ("training", epoch.steps, reported.loss, reported.train_accuracy),
+            ("test", epoch.predictions, reported.test_loss, reported.test_accuracy),
+        ):
+            expected = _recomputed(forwards, rehearsal.labels)
+            if expected is None or loss is None:
+                problems.append(f"epoch {epoch.number}: no {what} metrics to compare")
+                continue
+            telling |= 0 < expected[1] < 1
+            where = f"epoch {epoch.number}, {what}"
+            if not abs(loss - expected[0]) <= REPORTED_LOSS.bound * expected[0]:
+                problems.append(
+                    f"{where} loss: expected {expected[0]:.9g}, actual {loss:.9g}, "
+                    f"allowed {REPORTED_LOSS.bound * expected[0]:.3g} ({REPORTED_LOSS.provenance})"
+                )
+            if accuracy != expected[1]:
+                problems.append(f"{where} accuracy: expected {expected[1]:.9g}, actual {accuracy:.9g}")
+    refuse(problems)
+    if not telling:
+        raise Vacuous("every accuracy is 0 or 1, which a wrong count can give too")
+
+
+def _recomputed(forwards: Sequence[Forward], labels: Array) -> tuple[float, float] | None:
+    """Mean cross-entropy and accuracy of some forwards in float64; None where there is none."""
+    if not forwards:
+        return None
+    logits = np.concatenate([forward.logits for forward in forwards]).astype(np.float64)
+    truth = labels[[place for forward in forwards for place in forward.images]]
+    shifted = logits - logits.max(1, keepdims=True)
+    losses = np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(truth)), truth]
+    return float(losses.mean()), int((logits.argmax(1) == truth).sum()) / len(truth)
+
+
+CHECKS = (
+    Check(check_train_images, SOURCE, unless=unless_representative),
+    Check(check_test_images, SOURCE, unless=unless_representative),
+    Check(check_order, SOURCE, unless=unless_representative),
+    Check(check_updates, SGD, unless=unless_representative),
+    Check(check_learning_rate, SOURCE, unless=unless_representative),
+    Check(check_metrics, SOURCE, unless=unless_representative),
+)

@@ -1,0 +1,130 @@
+"""Experiments with a network's numbers: in float64, with accumulated gradients, with a finite difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from conformance import variants
+from conformance.check import Problem
+from conformance.comparison import Array
+from conformance.divergence import block_outputs
+from conformance.rounding import cancelled_biases
+from conformance.tracing import structural_names, trace
+from reference.mxnet_compat import mx
+
+if TYPE_CHECKING:
+    from conformance.runner import Runner
+
+CHANGE = 1e-6
+"""How much a finite difference changes the loss: little beside its bends, much beside float64's rounding."""
+
+
+def other_types(bench: Runner) -> Iterator[Problem]:
+    """Operators of the network cast to float64 that do not compute in float64."""
+    net = bench.new(train=False)
+    graph, symbol = trace(net, bench.shape())
+    internals = symbol.get_internals()
+    _, types, _ = internals.infer_type(data=bench.dtype)
+    found = dict(zip(internals.list_outputs(), types or (), strict=False))
+    for node in graph.nodes:
+        kind = np.dtype(found.get(node.output, bench.dtype)).name
+        if kind != bench.dtype:
+            yield Problem(f"{node}: expected {bench.dtype}, actual {kind}", node.place)
+
+
+def layers(bench: Runner) -> dict[str, Any]:
+    """Each block's imperative output for one batch of the training size, in predict mode, in order."""
+    return block_outputs(bench.new(train=False), bench.images(bench.shape(1, train=True)))
+
+
+def logits_after_export(bench: Runner) -> tuple[Array, Array]:
+    """Hybridized logits of the network as cast, and those of its exported and imported copy."""
+    images = bench.images(bench.shape(1, train=True))
+    net = bench.net(train=False)
+    names = structural_names(net)
+    exported = variants.export(net, images, names)
+    expected = net(images).asnumpy()
+    return expected, exported.load(bench.ctx)(images).asnumpy()
+
+
+def accumulated(bench: Runner) -> dict[str, tuple[Array, Array]]:
+    """Each parameter's gradient after one backward, and after a second one was added to it."""
+    net, images = bench.net(), bench.images(bench.shape(2, train=True))
+    names = structural_names(net)
+    parameters = {names[full]: p for full, p in net.collect_params().items() if p.grad_req != "null"}
+    for parameter in parameters.values():
+        parameter.grad_req = "add"
+    net.collect_params().zero_grad()
+    once: dict[str, Array] = {}
+    for _ in range(2):
+        bench.seed(1)
+        with mx.autograd.record():
+            loss = bench.loss(net(images))
+        loss.backward()
+        if not once:
+            once = {name: p.grad().asnumpy() for name, p in parameters.items()}
+    return {name: (once[name], p.grad().asnumpy()) for name, p in parameters.items()}
+
+
+class Slope:
+    """The loss in train mode along one direction, by backward and by a finite difference, in float64.
+
+    Every parameter moves along its own gradient, by the same share of its length, so that each one that
+    learns has its part in the sum. Biases that a BatchNorm cancels have no true gradient and stay.
+    """
+
+    def __init__(self, bench: Runner) -> None:
+        """Run backward once."""
+        self.bench = bench
+        self.net, self.images = bench.net(), bench.images(bench.shape(2, train=True))
+        names = structural_names(self.net)
+        found = {names[full]: p for full, p in self.net.collect_params().items() if p.grad_req != "null"}
+        bench.seed(1)
+        with mx.autograd.record():
+            loss = bench.loss(self.net(self.images)).sum()
+        loss.backward()
+        cancelled = cancelled_biases(bench.graph)
+        self.parameters: dict[str, Any] = {}
+        self.scales: dict[str, float] = {}
+        self.parts: dict[str, float] = {}
+        for name in bench.graph.parameters:
+            if name in found and name not in cancelled:
+                length, slope = (float(a.norm().asscalar()) for a in (found[name].data(), found[name].grad()))
+                if slope:
+                    self.parameters[name] = found[name]
+                    self.scales[name], self.parts[name] = (length or 1.0) / slope, slope * (length or 1.0)
+
+    def _move(self, names: Sequence[str], step: float) -> None:
+        """Move parameters along their gradients, in place: a copy of all would not fit beside a large network."""
+        for name in names:
+            parameter = self.parameters[name]
+            parameter.data()[:] += parameter.grad() * (step * self.scales[name])
+
+    def _loss(self) -> float:
+        self.bench.seed(1)
+        with mx.autograd.train_mode():
+            return float(self.bench.loss(self.net(self.images)).sum().asscalar())
+
+    def of(self, names: Sequence[str]) -> tuple[float, float]:
+        """Slope over some parameters, by finite difference and by backward."""
+        backward = sum(self.parts[name] for name in names)
+        step = CHANGE / backward
+        self._move(names, step)
+        after = self._loss()
+        self._move(names, -2 * step)
+        before = self._loss()
+        self._move(names, step)
+        return (after - before) / (2 * step), backward
+
+    def nearest_the_loss(self, bound: float) -> str:
+        """The last parameter, in graph order, whose gradient is not the derivative, found by halving."""
+        names = list(self.parameters)
+        low, high = 0, len(names)
+        while high - low > 1:
+            middle = (low + high) // 2
+            numeric, analytic = self.of(names[middle:high])
+            low, high = (middle, high) if abs(numeric - analytic) > bound * analytic else (low, middle)
+        return names[low]

@@ -1,0 +1,86 @@
+"""Batches: what a training loop is fed with, and images in memory as a source of them.
+
+This module knows NumPy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Batch(NamedTuple):
+    """The images and labels of one step, as NumPy arrays or as MXNet's.
+
+    Attributes:
+        images: float32 of shape (N, C, H, W), or whatever the network takes.
+        labels: Class numbers of shape (N,).
+    """
+
+    images: Any
+    labels: Any
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Gives an epoch's batches in the size and the order that the loop asks for."""
+
+    def batches(self, batch_size: int, order: np.random.Generator | None = None) -> Iterable[Batch]:
+        """Return all batches of an epoch.
+
+        Args:
+            batch_size: Images in a batch; the last one may have fewer.
+            order: Draws the order of the images; None keeps the one they have.
+        """
+
+
+Data: TypeAlias = Source | Iterable[Any]
+"""A `Source`, or any iterable of (images, labels) such as Gluon's DataLoader, iterated once an epoch."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images in memory with their labels; a batch is prepared when it is asked for.
+
+    Args:
+        images: Array of N images.
+        labels: Integers of shape (N,).
+        prepare: Turns some of the images into a network's input; given none, they are one already.
+
+    Raises:
+        ValueError: If there is no image, or the labels are not as many integers.
+    """
+
+    images: NDArray[Any]
+    labels: NDArray[Any]
+    prepare: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+
+    def __post_init__(self) -> None:
+        """Check that images and labels pair."""
+        if not len(self.images) or self.labels.shape != self.images.shape[:1] or self.labels.dtype.kind not in "iu":
+            raise ValueError(
+                f"{len(self.images)} images with labels {self.labels.dtype} of shape {self.labels.shape}: expected one "
+                "integer for each of at least one image"
+            )
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.images)
+
+    def batches(self, batch_size: int, order: np.random.Generator | None = None) -> Iterator[Batch]:
+        """Yield every image once; see `Source`."""
+        places = np.arange(len(self)) if order is None else order.permutation(len(self))
+        for first in range(0, len(self), batch_size):
+            chosen = places[first : first + batch_size]
+            images = self.images[chosen]
+            yield Batch(images if self.prepare is None else self.prepare(images), self.labels[chosen])
+
+
+def batches_of(data: Data, batch_size: int, order: np.random.Generator | None = None) -> Iterator[Batch]:
+    """Yield the batches of one epoch; an iterable that is no `Source` decides on size and order itself."""
+    for images, labels in data.batches(batch_size, order) if isinstance(data, Source) else data:
+        yield Batch(images, labels)

@@ -1,0 +1,46 @@
+"""Where a network's weights are, whether it has any, and drawing those it lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from reference.models import try_gpu
+from reference.mxnet_compat import HybridBlock, mx
+from reference.recipes import Recipe
+
+
+def context_of(net: HybridBlock, ctx: Any = None) -> Any:
+    """Return the device a network's weights are on; where it has none, ``ctx`` or the best there is."""
+    for parameter in net.collect_params().values():
+        if is_initialized(parameter):
+            return parameter.list_ctx()[0]
+    return try_gpu() if ctx is None else ctx
+
+
+def is_initialized(parameter: Any) -> bool:
+    """Whether a parameter has weights, or will get them from an initializer once its shape is known."""
+    try:
+        parameter.list_ctx()
+    except RuntimeError:
+        return False
+    return True
+
+
+def initialize(parameters: Iterable[Any], recipe: Recipe, ctx: Any) -> None:
+    """Give every parameter without weights the recipe's initializer; weights that are there stay."""
+    initializer = mx.initializer.create(recipe.initializer, **dict(recipe.initializer_settings))
+    for parameter in parameters:
+        if not is_initialized(parameter):
+            parameter.initialize(ctx=ctx, default_init=initializer)
+
+
+def complete(net: HybridBlock, images: Any, seed: int) -> None:
+    """Draw initial weights that wait for the shape of the images; drawn by the seed alone, not within a step."""
+    try:
+        for parameter in net.collect_params().values():
+            parameter.list_data()
+    except mx.gluon.parameter.DeferredInitializationError:
+        mx.random.seed(seed)
+        with mx.autograd.pause():
+            net(mx.nd.zeros_like(images[:1]))
