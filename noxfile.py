@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import nox
@@ -19,6 +21,9 @@ PYTHON_VERSIONS = nox.project.python_versions(PYPROJECT)
 # The version whose wheels need no compiler and whose NumPy needs no aliases put back.
 MAIN_PYTHON = "3.11"
 CORES = str(len(os.sched_getaffinity(0)))
+# What every build of MXNet 1.x needs of NumPy, whether an extra brings the build or not.
+NUMPY = [each for each in PYPROJECT["project"]["optional-dependencies"]["cpu"] if each.startswith("numpy")]
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # where several processes share the cores
 CATALOGUE = ("python", "-m", "pytest", "--pyargs", "conformance")
 
 
@@ -26,9 +31,26 @@ CATALOGUE = ("python", "-m", "pytest", "--pyargs", "conformance")
 def cpu(session: nox.Session) -> None:
     """Run the catalogue on the CPU; arguments go to pytest: `nox -s cpu -- -k resnet50`."""
     session.install("-e", ".[cpu]")
-    chosen = any(argument.startswith(("-n", "--numprocesses")) for argument in session.posargs)
-    workers = () if chosen else ("-n", CORES)
-    session.run(*CATALOGUE, *workers, *session.posargs)
+    session.run(*CATALOGUE, *_workers(session.posargs), *session.posargs)
+
+
+@nox.session(python=MAIN_PYTHON, reuse_venv=False)
+def build_under_test(session: nox.Session) -> None:
+    """Run the catalogue on a build of MXNet: `nox -s build_under_test -- "mxnet==1.8.0.post0" -k alexnet`.
+
+    First the build, a requirement or a wheel file, which is installed into a new environment; or `current`, which is
+    the default: what is installed where nox was started. Further arguments go to pytest.
+    """
+    named = bool(session.posargs) and not session.posargs[0].startswith("-")
+    build, arguments = (session.posargs[0], session.posargs[1:]) if named else ("current", session.posargs)
+    python = "python"
+    if build == "current":
+        python = shutil.which("python") or sys.executable
+    else:
+        session.install("-e", ".", *NUMPY)
+        session.install(build, *NUMPY)  # by itself, so that it may be this project's own ".[gpu]"
+    known = ("--expected-failures", "conformance/known_builds.toml")
+    session.run(python, *CATALOGUE[1:], *known, *_workers(arguments), *arguments, external=True)
 
 
 @nox.session(python=MAIN_PYTHON)
@@ -36,6 +58,30 @@ def gpu(session: nox.Session) -> None:
     """Install the GPU build with its CUDA libraries and ask whether a device can be used."""
     session.install("-e", ".[gpu]")
     session.run("python", "-m", "conformance", "doctor", "--ctx", "gpu", *session.posargs)
+
+
+@nox.session(python=MAIN_PYTHON)
+def faults(session: nox.Session) -> None:
+    """Run the corpus of faults through the catalogue and write docs/kill-matrix.md: `nox -s faults -- --only wiring`."""
+    session.install("-e", ".[cpu]")
+    write = () if "--only" in session.posargs else ("--write", "docs/kill-matrix.md")
+    session.run("python", "tests/kill_matrix.py", "--processes", CORES, *write, *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(python=MAIN_PYTHON)
+def flakes(session: nox.Session) -> None:
+    """Look for false alarms over seeds and orders: `nox -s flakes -- 17` is 17 rounds of the 12 networks."""
+    session.install("-e", ".[cpu]")
+    session.run("python", "tests/flakes.py", *session.posargs)
+
+
+@nox.session(python=MAIN_PYTHON)
+def tolerances(session: nox.Session) -> None:
+    """Measure again what the tolerances bound and report drift, with one thread and with all."""
+    session.install("-e", ".[cpu]")
+    for threads in dict.fromkeys(("1", CORES)):
+        environment = {"OMP_NUM_THREADS": threads}
+        session.run("python", "benchmarks/tolerances.py", *session.posargs, env=environment)
 
 
 @nox.session(python=PYTHON_VERSIONS)
@@ -83,6 +129,12 @@ def build(session: nox.Session) -> None:
     changed = {name for name, _ in before ^ _installed_files(session)}
     if changed:
         session.error(f"a run changed site-packages: {', '.join(sorted(changed))}")
+
+
+def _workers(arguments: Sequence[str]) -> tuple[str, ...]:
+    """One process a core, unless the arguments say how many."""
+    chosen = any(argument.startswith(("-n", "--numprocesses")) for argument in arguments)
+    return () if chosen else ("-n", CORES)
 
 
 def _installed_files(session: nox.Session) -> set[tuple[str, int]]:

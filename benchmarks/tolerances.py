@@ -113,8 +113,8 @@ def table() -> str:
         [
             "# Tolerances",
             "",
-            "Where MXNet is bit-exact, so are the checks. Every other bound is here, as `conformance/tolerances.py` has",
-            "it: relative to the expected tensor's largest magnitude unless it says otherwise. `nox -s tolerances`",
+            "Where MXNet is bit-exact, so are the checks. Every other bound is here, as `conformance/tolerances.py`",
+            "has it: relative to the expected tensor's largest magnitude unless it says otherwise. `nox -s tolerances`",
             "measures those of the 12 networks again.",
             "",
             "| tolerance | bound | extreme seen | measured |",

@@ -21,6 +21,7 @@ from conformance.checks import (
     structure,
     training,
 )
+from conformance.expected_failures import ExpectedFailure, expected_of, require_cases, stated_by
 from conformance.snapshot import compare_snapshot
 from conformance.subject import RequestError, Subject
 from conformance.worker import POOL, Result
@@ -37,11 +38,12 @@ CHECKS: tuple[Check, ...] = tuple(check for checks in FAMILIES.values() for chec
 
 @dataclass(frozen=True)
 class Case:
-    """One check of one subject, in one variant where the check has variants."""
+    """One check of one subject, in one variant where the check has variants; with the reason if it must fail."""
 
     subject: Subject
     check: Check
     variant: str = ""
+    expected: ExpectedFailure | None = None
 
     @property
     def id(self) -> str:
@@ -54,26 +56,48 @@ class Case:
         Args:
             snapshot: Syrupy's fixture, for the check that compares a snapshot.
         """
-        reason = self.check.unless(self.subject)
-        if reason:
-            pytest.skip(f"not applicable: {reason}")
-        result = POOL.worker(self.subject).run(self.check.id, self.variant)
-        if result.outcome == "passed" and result.payload is not None:
-            result = compare_snapshot(self.subject, result, snapshot, POOL.settings.snapshot_dir)
+        result = self._result(snapshot)
         if result.output.strip() and result.outcome != "passed":
             print(result.output)
+        if self.expected is not None:
+            self._require_failure(result, self.expected)
         if result.outcome in ("not applicable", "not executed"):
             pytest.skip(f"{result.outcome}: {result.text}")
         if result.outcome != "passed":
             pytest.fail(self.message(result), pytrace=False)
 
+    def _result(self, snapshot: SnapshotAssertion | None) -> Result:
+        """What becomes of it."""
+        reason = self.check.unless(self.subject)
+        if reason:
+            return Result("not applicable", reason)
+        result = POOL.worker(self.subject).run(self.check.id, self.variant)
+        if result.outcome == "passed" and result.payload is not None:
+            result = compare_snapshot(self.subject, result, snapshot, POOL.settings.snapshot_dir)
+        return result
+
+    def _require_failure(self, result: Result, expected: ExpectedFailure) -> None:
+        """End as an expected failure; what passed or does not apply fails, as its entry is out of date."""
+        if result.outcome in ("passed", "not applicable"):
+            pytest.fail(
+                f"{self.head}: expected to fail, actual {result.outcome}\n"
+                f"  {expected.why}\n\nremove {expected.place}: what it says no longer holds",
+                pytrace=False,
+            )
+        print(self.message(result))
+        pytest.xfail(expected.why)
+
+    @property
+    def head(self) -> str:
+        """``subject · family.check · variant``."""
+        return " · ".join(filter(None, (self.subject.name, self.check.id, self.variant)))
+
     def message(self, result: Result) -> str:
         """Say what failed, how, why it matters, and how to repeat just this."""
         starts = [f"  first diverging layer: {result.place}"] if result.place not in result.text else []
-        head = " · ".join(filter(None, (self.subject.name, self.check.id, self.variant)))
         return "\n".join(
             (
-                f"{head}: {result.outcome}",
+                f"{self.head}: {result.outcome}",
                 *(f"  {line}" for line in result.text.splitlines()),
                 *starts,
                 "",
@@ -101,12 +125,15 @@ class Case:
         return f'pytest --pyargs "conformance.test_catalogue::test_check[{self.id}]" {" ".join(options)}'
 
 
-def cases(subjects: Iterable[Subject], families: Iterable[str] = ()) -> Iterator[Case]:
+def cases(
+    subjects: Iterable[Subject], families: Iterable[str] = (), expected: Iterable[ExpectedFailure] = ()
+) -> Iterator[Case]:
     """Every check that fits each subject, in each variant, subject by subject.
 
     Args:
         subjects: What is tested.
         families: Names of families, all where empty.
+        expected: What must fail, beside what the subjects themselves state.
 
     Raises:
         RequestError: If a family or an expected failure names nothing.
@@ -115,21 +142,19 @@ def cases(subjects: Iterable[Subject], families: Iterable[str] = ()) -> Iterator
     unknown = sorted(set(wanted) - set(FAMILIES))
     if unknown:
         raise RequestError(f"family {unknown[0]!r}: allowed are {', '.join(FAMILIES)}")
+    subjects = tuple(subjects)
+    entries = (*expected, *(entry for subject in subjects for entry in stated_by(subject)))
+    require_cases(entries, subjects, CHECKS)
     for subject in subjects:
-        stray = sorted(set(subject.expected_failures) - {check.id for check in CHECKS})
-        if stray:
-            raise RequestError(f"expected failure {stray[0]!r} of {subject.name} names no check")
         for check in CHECKS:
             if check.family in wanted and subject.kind in check.kinds:
-                yield from (Case(subject, check, variant) for variant in check.variants or ("",))
+                for variant in check.variants or ("",):
+                    yield Case(subject, check, variant, expected_of(entries, subject, check, variant))
 
 
 def parameter(case: Case) -> Any:
-    """A case as pytest's parameter: its id, its subject's xdist group, and a strict xfail where expected."""
-    marks = [pytest.mark.xdist_group(case.subject.name)]
-    if case.check.id in case.subject.expected_failures:
-        marks.append(pytest.mark.xfail(reason=case.subject.expected_failures[case.check.id], strict=True))
-    return pytest.param(case, id=case.id, marks=marks)
+    """A case as pytest's parameter: its id, and its subject's xdist group."""
+    return pytest.param(case, id=case.id, marks=pytest.mark.xdist_group(case.subject.name))
 
 
 def parametrize_with_checks(subjects: Iterable[Subject], families: Iterable[str] = ()) -> pytest.MarkDecorator:

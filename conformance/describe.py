@@ -8,6 +8,9 @@ import numpy as np
 
 from reference.mxnet_compat import mx
 
+SPECIFIED = "1.9.1"
+"""The version of MXNet whose behaviour the suite specifies."""
+
 
 def facts() -> dict[str, Any]:
     """MXNet's version, folder, enabled features and number of GPUs, and NumPy's version.
@@ -33,8 +36,11 @@ def facts() -> dict[str, Any]:
 def describe() -> list[str]:
     """Lines about MXNet's version, place, features, NumPy and devices, for the header."""
     found = facts()
+    other = found["mxnet"].partition("+")[0] != SPECIFIED
+    warning = [f"MXNet {found['mxnet']} is under test; what is expected of it is specified for {SPECIFIED}"]
     return [
         f"MXNet {found['mxnet']} from {found['folder']}, NumPy {found['numpy']}, {found['gpus']} GPU(s)",
+        *(warning if other else []),
         f"features: {' '.join(found['features'])}",
     ]
 

@@ -27,7 +27,7 @@ class _Shared:
 
 def read(array: Any) -> Array:
     """An MXNet array as NumPy: in place where its memory is the CPU's, a copy otherwise."""
-    if array.ctx.device_type == "cpu" and array.shape:
+    if array.context.device_type == "cpu" and array.shape:
         array.wait_to_read()
         with contextlib.suppress(mx.MXNetError):  # memory in oneDNN's own layout cannot be shared
             return np.from_dlpack(_Shared(array))

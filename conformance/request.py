@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
+from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ import pytest
 
 from conformance.catalogue import FAMILIES, cases, parameter
 from conformance.doctor import Unusable, ask, numeric_switches, require_device
+from conformance.expected_failures import ExpectedFailure, for_build, read_file
 from conformance.snapshot import recorded_version
 from conformance.subject import RequestError, Subject, parse_subjects
+from conformance.summary import ends
 from conformance.worker import POOL, PREPARE, Settings
 
 
@@ -57,6 +60,14 @@ def add_options(parser: pytest.Parser) -> None:
         help="where snapshots of your own blocks are (default: ./snapshots)",
     )
     group.addoption(
+        "--expected-failures",
+        action="append",
+        default=[],
+        dest="conformance_expected_failures",
+        metavar="FILE",
+        help="TOML file of checks that must fail, each with its reason and a link; repeatable",
+    )
+    group.addoption(
         "--seed",
         dest="conformance_seed",
         type=int,
@@ -76,10 +87,11 @@ def add_options(parser: pytest.Parser) -> None:
 
 @dataclass(frozen=True)
 class Request:
-    """Subjects and families of one pytest run."""
+    """Subjects, families and expected failures of one pytest run."""
 
     subjects: tuple[Subject, ...]
     families: tuple[str, ...]
+    expected: tuple[ExpectedFailure, ...]
     config: pytest.Config
 
     @classmethod
@@ -94,8 +106,9 @@ class Request:
             subjects = parse_subjects(
                 option.conformance_subjects, option.conformance_input_shape, option.conformance_weights
             )
-            request = cls(subjects, tuple(filter(None, option.conformance_families.split(","))), config)
-            next(cases(subjects, request.families), None)
+            families = tuple(filter(None, option.conformance_families.split(",")))
+            request = cls(subjects, families, read_expected(option.conformance_expected_failures), config)
+            request.parameters()
         except RequestError as error:
             raise pytest.UsageError(str(error)) from None
         if option.conformance_time_limit <= 0:
@@ -119,7 +132,7 @@ class Request:
             f"snapshots {recorded_version()}, ctx {POOL.settings.ctx}, seed {POOL.settings.seed}, "
             f"Python {platform.python_version()}"
         ]
-        return [*lines, *describe_build(), f"numeric switches: {' '.join(numeric_switches()) or 'none set'}"]
+        return [*lines, *ask_build("describe"), f"numeric switches: {' '.join(numeric_switches()) or 'none set'}"]
 
     def prepare(self) -> None:
         """Try the device asked for, and build and trace every subject the user brought.
@@ -145,27 +158,43 @@ class Request:
 
     def parameters(self) -> list[Any]:
         """The requested cases as pytest's parameters."""
-        return [parameter(case) for case in cases(self.subjects, self.families)]
+        return [parameter(case) for case in cases(self.subjects, self.families, self.expected)]
 
     def finish(self, session: pytest.Session) -> None:
-        """End the worker; where nothing passed or failed, say that nothing was executed."""
+        """End the worker; a run that executed nothing, or left out a check that applies, is not green."""
         POOL.close()
         reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is None or session.config.option.collectonly or session.exitstatus != pytest.ExitCode.OK:
             return
-        executed = any(reporter.stats.get(outcome) for outcome in ("passed", "failed", "error", "xfailed", "xpassed"))
-        if not executed:
+        if not any(reporter.stats.get(outcome) for outcome in ("passed", "failed", "error", "xfailed", "xpassed")):
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+        elif any(end.outcome == "not executed" for end in ends(reporter).values()):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def describe_build() -> list[str]:
-    """MXNet's build, features and devices, asked of a process of its own.
+def read_expected(files: list[str]) -> tuple[ExpectedFailure, ...]:
+    """Read the files of expected failures, less what is not for this build of MXNet.
+
+    Raises:
+        RequestError: In one line, if a file is wrong.
+        pytest.UsageError: If MXNet's version matters and MXNet cannot be used.
+    """
+    entries = [entry for file in files for entry in read_file(Path(file), date.today())]
+
+    return for_build(entries, lambda: ask_build("facts"))
+
+
+def ask_build(question: str) -> Any:
+    """Ask MXNet's build something, in a process of its own.
+
+    Args:
+        question: The name of a function of ``conformance.describe``.
 
     Raises:
         pytest.UsageError: If MXNet cannot be used; the message is its one line.
     """
     try:
-        return list(ask("describe"))
+        return ask(question)
     except Unusable as reason:
         raise pytest.UsageError(f"MXNet cannot be used: {reason}") from None
 

@@ -35,7 +35,7 @@ class Subject:
         weights: A ``.params`` file whose trained weights the numeric checks use.
         reference: What builds the network it claims to be, where that is none of the 12; as ``build``.
         specification: That network's facts, where there are any; both are then built with ``classes=N``.
-        expected_failures: Check id -> reason with a link; such a check must fail (strict).
+        expected_failures: Check id, or ``check-variant`` -> reason with a link; such a check must fail (strict).
 
     Raises:
         RequestError: If the parts do not fit together; the message names the remedy.

@@ -1,11 +1,11 @@
-"""The readable end of a run: subjects by families, with what happened and how long it took."""
+"""The readable end of a run: subjects by families, what was executed, and why something was not or must fail."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -14,36 +14,86 @@ from conformance.catalogue import FAMILIES
 from conformance.specification import SPECIFICATIONS
 
 CASE = re.compile(r"\[(?P<subject>[^\[\]]+?)-(?P<family>[a-z]+)\.[^\[\]]*\]$")
-COUNTED = {
-    "passed": "passed",
-    "failed": "failed",
-    "error": "failed",
-    "skipped": "skipped",
-    "xfailed": "expected failure",
-    "xpassed": "failed",
-}
+EXECUTED = ("passed", "failed", "expected failure")
+LOST = ("crashed", "hung")
+WORDS = {"failed": "FAILED", "crashed": "CRASHED", "hung": "HUNG", "not applicable": "skipped"}
+"""What a cell of the table says, where it is not the outcome itself."""
+
+
+class End(NamedTuple):
+    """How a case ended: its subject and family, one of the outcomes, and the reason where there is one."""
+
+    subject: str
+    family: str
+    outcome: str
+    reason: str = ""
+
+
+def ends(reporter: Any) -> dict[str, End]:
+    """How every case that was begun ended, by node id."""
+    found: dict[str, End] = {}
+    for kind in ("passed", "skipped", "xfailed", "failed", "error"):
+        for report in reporter.stats.get(kind, ()):
+            match = CASE.search(getattr(report, "nodeid", "").partition("@")[0])
+            if match is not None:
+                found[report.nodeid] = End(match["subject"], match["family"], *_outcome(kind, report))
+    return found
+
+
+def _outcome(kind: str, report: Any) -> tuple[str, str]:
+    """A report's outcome and reason, from the words in which ``Case.run`` puts them."""
+    if kind == "skipped":
+        outcome, _, reason = report.longrepr[2].removeprefix("Skipped: ").partition(": ")
+        return (outcome, reason) if outcome == "not applicable" else ("not executed", reason or outcome)
+    if kind == "xfailed":
+        return "expected failure", report.wasxfail.removeprefix("reason: ")
+    if kind == "passed":
+        return "passed", ""
+    outcome = str(report.longrepr).partition("\n")[0].rpartition(": ")[2]
+    return (outcome if outcome in LOST else "failed"), ""
 
 
 def write_summary(reporter: Any) -> None:
-    """Print the table of subjects and families, then the reasons of what was not executed."""
-    cells: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    """Print the table of subjects and families, the fraction executed, and the reasons."""
+    found = ends(reporter)
+    if not found:
+        return
     seconds: dict[str, float] = defaultdict(float)
-    reasons: Counter[str] = Counter()
-    for outcome, reports in reporter.stats.items():
+    for reports in reporter.stats.values():
         for report in reports:
             match = CASE.search(getattr(report, "nodeid", "").partition("@")[0])
-            if match is None:
-                continue
-            seconds[match["subject"]] += getattr(report, "duration", 0.0)
-            if outcome in COUNTED:
-                cells[match["subject"], match["family"]][COUNTED[outcome]] += 1
-            if outcome == "skipped":
-                reasons[f"{match['subject']}: {report.longrepr[2].removeprefix('Skipped: ')}"] += 1
-    if cells:
-        reporter.write_line("")
-        reporter.write(_table(cells, seconds, reporter._tw.fullwidth))
-        for reason, number in sorted(reasons.items()):
-            reporter.write_line(f"skipped {number}: {reason}")
+            if match is not None:
+                seconds[match["subject"]] += getattr(report, "duration", 0.0)
+    cells: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for end in found.values():
+        cells[end.subject, end.family][end.outcome] += 1
+    reporter.write_line("")
+    reporter.write(_table(cells, seconds, reporter._tw.fullwidth))
+    reasons = Counter((end.outcome, end.subject, end.reason) for end in found.values() if end.reason)
+    for (outcome, subject, reason), number in sorted(reasons.items()):
+        reporter.write_line(f"{outcome} {number}: {subject}: {reason}")
+    begun = {report.nodeid for reports in reporter.stats.values() for report in reports if hasattr(report, "nodeid")}
+    reporter.write_line(executed(Counter(end.outcome for end in found.values()), _selected(reporter) - len(begun)))
+
+
+def _selected(reporter: Any) -> int:
+    """How many tests pytest, or its xdist processes, were to run."""
+    return int(reporter._session.testscollected)
+
+
+def executed(outcomes: Mapping[str, int], not_begun: int) -> str:
+    """Say what fraction of the cases was executed; a run that was stopped early has begun only some.
+
+    A case that crashed or hung gave no answer, and so is not counted as executed.
+    """
+    counts = Counter(outcomes)
+    counts["not executed"] += max(0, not_begun)
+    total, done = counts.total(), sum(counts[outcome] for outcome in EXECUTED)
+    parts = [f"{counts[outcome]} {outcome}" for outcome in ("not applicable", "not executed")]
+    parts += [f"{counts[outcome]} {outcome}" for outcome in LOST if counts[outcome]]
+    expected = counts["expected failure"]
+    parts.append(f"{expected} expected failure{'' if expected == 1 else 's'}")
+    return f"executed {done} of {total} checks ({done / total:.1%}); {', '.join(parts)}".replace("%", " %")
 
 
 def _table(cells: Mapping[tuple[str, str], Counter[str]], seconds: Mapping[str, float], width: int) -> str:
@@ -61,9 +111,5 @@ def _table(cells: Mapping[tuple[str, str], Counter[str]], seconds: Mapping[str, 
 
 
 def _cell(counts: Counter[str]) -> str:
-    """What happened in one family: ``5 passed, 1 failed``."""
-    if not counts:
-        return "-"
-    if set(counts) == {"passed"}:
-        return f"{counts['passed']} passed"
-    return ", ".join(f"{number} {word.upper() if word == 'failed' else word}" for word, number in counts.items())
+    """What happened in one family: ``5 passed, 1 FAILED``."""
+    return ", ".join(f"{number} {WORDS.get(outcome, outcome)}" for outcome, number in counts.items()) or "-"

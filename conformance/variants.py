@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import shutil
 import tempfile
 import warnings
@@ -43,6 +44,10 @@ def _fused(net: Any, images: Any) -> Any:
     """Let oneDNN fuse convolution, BN, activation and sum into single operators."""
     if not mx.runtime.Features().is_enabled("MKLDNN"):
         raise NotApplicable("this MXNet build has no oneDNN")
+    if os.environ.get("MXNET_MKLDNN_ENABLED") == "0":
+        raise NotApplicable("oneDNN is switched off by MXNET_MKLDNN_ENABLED=0")
+    if not hasattr(net, "optimize_for"):
+        raise NotApplicable("this version of MXNet has no HybridBlock.optimize_for")
     net.optimize_for(images, backend=FUSED_BACKEND)
     return net
 

@@ -119,8 +119,14 @@ def test_prove_accepts_what_ran() -> None:
 
 
 def test_fusion_does_not_apply_where_nothing_fuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network without anything to fuse, or a build without oneDNN, is not applicable."""
+    """A network with nothing to fuse, or MXNet without oneDNN or what asks for it, is not applicable."""
     with pytest.raises(NotApplicable, match="oneDNN found nothing to fuse"):
+        CHECK["execution.predict_mode"](bench(Pooled), "fused")
+    with monkeypatch.context() as off, pytest.raises(NotApplicable, match="switched off by MXNET_MKLDNN_ENABLED=0"):
+        off.setenv("MXNET_MKLDNN_ENABLED", "0")
+        CHECK["execution.predict_mode"](bench(Pooled), "fused")
+    with monkeypatch.context() as old, pytest.raises(NotApplicable, match=r"no HybridBlock\.optimize_for"):
+        old.delattr(mx.gluon.HybridBlock, "optimize_for")
         CHECK["execution.predict_mode"](bench(Pooled), "fused")
     monkeypatch.setattr(mx.runtime.Features, "is_enabled", lambda self, name: False)
     with pytest.raises(NotApplicable, match="no oneDNN"):
