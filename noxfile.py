@@ -62,7 +62,7 @@ def gpu(session: nox.Session) -> None:
 
 @nox.session(python=MAIN_PYTHON)
 def faults(session: nox.Session) -> None:
-    """Run the corpus of faults through the catalogue and write docs/kill-matrix.md: `nox -s faults -- --only wiring`."""
+    """Run the corpus of faults and write docs/kill-matrix.md; a part of it: `nox -s faults -- --only wiring`."""
     session.install("-e", ".[cpu]")
     write = () if "--only" in session.posargs else ("--write", "docs/kill-matrix.md")
     session.run("python", "tests/kill_matrix.py", "--processes", CORES, *write, *session.posargs, env=ONE_THREAD)

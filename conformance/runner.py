@@ -85,14 +85,27 @@ class Runner(Instances):
         found = {names[full]: parameter for full, parameter in ready.collect_params().items() if full in names}
         return Prepared(ready, {name: found[name] for name in self.graph.parameters if name in found}, variant)
 
+    @property
+    def predicted_images(self) -> list[Any]:
+        """The batches of the predict-mode runs: the second has another size, number and range of values."""
+        first, other = self.images(self.shape(1)), self.images(self.shape(2, other=True), 1)
+        return [first, other * BYTES, first]
+
+    def training_shapes(self) -> list[Shape]:
+        """Shapes of the batches of the training steps; the second has another size."""
+        spec = self.subject.specification
+        small = 2 if spec is None or spec.train_size < spec.full_size else 0
+        usual = self.shape(2, train=True)
+        return [usual, self.shape(1 + small, train=True, other=True), usual]
+
     def predict(self, variant: str, keep: frozenset[str] = frozenset(), expected: Recording | None = None) -> Recording:
         """Logits in predict mode at full size, then with another batch, image size and range, then as first."""
         with self.stage(f"predicting ({variant})"):
             recording = Recording(expected, keep)
-            shapes = (self.shape(1), self.shape(2, other=True), self.shape(1))
-            ready = self.prepared(variant, self.images(shapes[0]), train=False)
-            for number, (name, shape) in enumerate(zip(_run_names(shapes), shapes, strict=True)):
-                recording.note(name, ready.net(self.images(shape, number % 2) * (BYTES if number == 1 else 1)))
+            batches = self.predicted_images
+            ready = self.prepared(variant, batches[0], train=False)
+            for name, images in zip(_run_names([batch.shape for batch in batches]), batches, strict=True):
+                recording.note(name, ready.net(images))
             variants.prove(variant, ready.net)
             return recording
 
@@ -115,17 +128,10 @@ class Runner(Instances):
         self, ready: Prepared, recording: Notes, steps: int = 3, learning_rate: float = LEARNING_RATE
     ) -> None:
         """Three SGD steps with a predict-mode run after the first; the second has another size."""
-        spec = self.subject.specification
-        small = 2 if spec is None or spec.train_size < spec.full_size else 0
-        shapes = [
-            self.shape(2, train=True),
-            self.shape(1 + small, train=True, other=True),
-            self.shape(2, train=True),
-        ]
         trained = list(ready.parameters.values())
         settings = {"learning_rate": learning_rate}
         trainer = mx.gluon.Trainer(trained, "sgd", settings, kvstore=None) if trained else None
-        for step, shape in enumerate(shapes[:steps], 1):
+        for step, shape in enumerate(self.training_shapes()[:steps], 1):
             self._step(ready, trainer, recording, step, shape)
 
     def _step(self, ready: Prepared, trainer: Any, recording: Notes, step: int, shape: Shape) -> None:
@@ -178,10 +184,12 @@ class Runner(Instances):
         train: bool = False,
         only: Sequence[int] | None = None,
         change: Callable[[Any], Any] = lambda symbol: symbol,
+        images: Any = None,
     ) -> Iterator[tuple[Node, Array]]:
         """Outputs of nodes (all, or those at positions ``only``), run as one symbol on images of ``shape``.
 
-        ``change`` makes of the network's symbol the one that is run; its operators keep their names.
+        ``change`` makes of the network's symbol the one that is run; its operators keep their names. ``images`` are
+        others of that shape than the usual ones.
         """
         net = self.net(train=False)
         graph, symbol = trace(net, shape)
@@ -191,6 +199,6 @@ class Runner(Instances):
         whole = mx.gluon.SymbolBlock(group, mx.sym.var("data", dtype=self.dtype), params=net.collect_params())
         self.seed(1)
         with mx.autograd.train_mode() if train else contextlib.nullcontext():
-            outputs = whole(self.images(shape))
+            outputs = whole(self.images(shape) if images is None else images)
         for node, output in zip(nodes, outputs if len(nodes) > 1 else [outputs], strict=True):
             yield node, read(output)

@@ -115,7 +115,7 @@ def unseeded(y: Any) -> Any:
 
 def noise(F: Any, y: Any) -> Any:
     """Add noise, in predict mode too."""
-    return y + F.random.normal_like(y, scale=0.001) if F is mx.nd else y + F.random_normal_like(y, scale=0.001)
+    return y + 0.001 * F.Dropout(F.ones_like(y), p=0.5, mode="always")
 
 
 def stop(F: Any, y: Any) -> Any:

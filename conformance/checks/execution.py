@@ -131,7 +131,8 @@ def _report(bench: Workbench, names: list[str], expected: Recording, actual: Rec
             problems.append(f"{name}: only {'expected' if name in expected.tensors else 'actual'}")
     if total > len(names):
         problems.append(f"and {total - len(names)} more tensors")
-    problems.append(bench.first_divergence())
+    place = bench.first_divergence()
+    problems.append(place if place.place else bench.in_float64.first_divergence())
     refuse(problems)
 
 
