@@ -116,7 +116,9 @@ class Case:
         options = [f"--subject {self.subject.name}"]
         if isinstance(self.subject.build, str):
             options[0] += f"={self.subject.build}"
-        if self.subject.kind == "own":
+        if isinstance(self.subject.reference, str):
+            options.append(f"--reference {self.subject.reference}")
+        if self.subject.specification is None:
             options.append(f"--input-shape {','.join(map(str, self.subject.input_shape or ()))}")
         if self.subject.weights is not None:
             options.append(f"--weights {self.subject.weights}")

@@ -39,6 +39,12 @@ def add_options(parser: pytest.Parser) -> None:
         help="shape of one input of your own block",
     )
     group.addoption(
+        "--reference",
+        dest="conformance_reference",
+        metavar="MODULE:ATTRIBUTE",
+        help="what your own block claims to be: it is compared with what this builds, operator by operator",
+    )
+    group.addoption(
         "--weights",
         dest="conformance_weights",
         metavar="FILE.params",
@@ -104,7 +110,10 @@ class Request:
         option = config.option
         try:
             subjects = parse_subjects(
-                option.conformance_subjects, option.conformance_input_shape, option.conformance_weights
+                option.conformance_subjects,
+                option.conformance_input_shape,
+                option.conformance_weights,
+                option.conformance_reference,
             )
             families = tuple(filter(None, option.conformance_families.split(",")))
             request = cls(subjects, families, read_expected(option.conformance_expected_failures), config)

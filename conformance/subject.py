@@ -113,21 +113,25 @@ def parse_input_shape(text: str) -> tuple[int, ...]:
     return shape
 
 
-def parse_subjects(texts: list[str], input_shape: str | None, weights: str | None) -> tuple[Subject, ...]:
-    """Turn ``--subject``, ``--input-shape`` and ``--weights`` into subjects; none given: the 12 networks.
+def parse_subjects(
+    texts: list[str], input_shape: str | None, weights: str | None, reference: str | None = None
+) -> tuple[Subject, ...]:
+    """Turn ``--subject``, ``--input-shape``, ``--weights`` and ``--reference`` into subjects; by default the 12.
 
     Raises:
         RequestError: In one line, for anything that does not fit.
     """
     shape = parse_input_shape(input_shape) if input_shape is not None else None
     path = Path(weights).absolute() if weights is not None else None
-    if not texts and (shape or path):
-        raise RequestError("--input-shape and --weights need a --subject")
+    if not texts and (shape or path or reference):
+        raise RequestError("--input-shape, --weights and --reference need a --subject")
+    if reference is not None and shape is None:
+        raise RequestError(f"--reference {reference}: needs --input-shape, e.g. --input-shape 3,64,64 for C,H,W")
     names = [text.partition("=")[0] for text in texts]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise RequestError(f"subject {doubled[0]!r} is given twice")
     return tuple(
-        Subject(name, build or None, input_shape=shape, weights=path)
+        Subject(name, build or None, input_shape=shape, weights=path, reference=reference)
         for name, _, build in (text.partition("=") for text in texts or SPECIFICATIONS)
     )

@@ -93,6 +93,8 @@ def test_claim_may_be_about_any_block() -> None:
 def test_no_subject_means_the_twelve_networks() -> None:
     """Without a subject the 12 reference networks are tested."""
     assert 12 == len(parse_subjects([], None, None))
+    (claim,) = parse_subjects(["mine=my:New"], "3,8,8", None, "my:Old")
+    assert "claim" == claim.kind
 
 
 def test_cases_fit_the_kind_of_subject() -> None:
@@ -134,7 +136,7 @@ def test_case_that_was_not_run_is_skipped(outcome: Any, monkeypatch: pytest.Monk
 
 def test_case_that_cannot_apply_is_skipped_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A check that does not apply to a subject needs no worker."""
-    assert end_of(monkeypatch, Result("failed"), LEARNS).startswith("Skipped: not applicable: trained is only")
+    assert end_of(monkeypatch, Result("failed"), LEARNS).startswith("Skipped: not applicable: bounds are measured")
 
 
 @pytest.mark.parametrize("outcome", ["failed", "crashed", "hung", "refused"])
