@@ -109,12 +109,6 @@ def last_of_blocks(graph: Graph) -> dict[str, int]:
     return last
 
 
-def between_modes(bench: Workbench) -> Problem:
-    """The first layer at which the traced network and the imperative one part, in graph order."""
-    nowhere = Problem("first diverging layer: none in the forward pass: see the gradient nearest the output")
-    return between_operators(bench) or between_values(bench) or nowhere
-
-
 def between_calls(bench: Workbench) -> Iterator[Problem]:
     """The first block that gives another output when everything is as before, in predict and in train mode.
 

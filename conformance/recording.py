@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -41,6 +42,17 @@ class Notes(Protocol):
         """Take one tensor (NumPy or MXNet)."""
 
 
+class Everything:
+    """Names of which every one is among them."""
+
+    def __contains__(self, name: object) -> bool:
+        """Say so."""
+        return True
+
+
+EVERYTHING = Everything()
+
+
 @dataclass
 class Recording:
     """Tensors in the order they were computed, as summaries; those named in ``keep`` also whole.
@@ -49,7 +61,7 @@ class Recording:
     """
 
     expected: Recording | None = None
-    keep: frozenset[str] = frozenset()
+    keep: Container[str] = frozenset()
     summaries: dict[str, Summary] = field(default_factory=dict)
     tensors: dict[str, Array] = field(default_factory=dict)
 

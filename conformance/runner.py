@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -98,7 +98,7 @@ class Runner(Instances):
         usual = self.shape(2, train=True)
         return [usual, self.shape(1 + small, train=True, other=True), usual]
 
-    def predict(self, variant: str, keep: frozenset[str] = frozenset(), expected: Recording | None = None) -> Recording:
+    def predict(self, variant: str, keep: Container[str] = frozenset(), expected: Recording | None = None) -> Recording:
         """Logits in predict mode at full size, then with another batch, image size and range, then as first."""
         with self.stage(f"predicting ({variant})"):
             recording = Recording(expected, keep)
@@ -112,7 +112,7 @@ class Runner(Instances):
     def train(
         self,
         variant: str,
-        keep: frozenset[str] = frozenset(),
+        keep: Container[str] = frozenset(),
         expected: Recording | None = None,
         steps: int = 3,
     ) -> Recording:

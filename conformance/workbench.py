@@ -13,7 +13,7 @@ from conformance.filing import Filing
 from conformance.graph import Graph
 from conformance.instances import Shape
 from conformance.matching import pair_parameters
-from conformance.recording import Recording
+from conformance.recording import EVERYTHING, Recording
 from conformance.specification import Specification
 from conformance.tracing import structural_names, trace
 from reference.mxnet_compat import mx
@@ -110,13 +110,28 @@ class Workbench(Filing):
         """The first block that a new instance with the same seed, or the same instance later, gives otherwise."""
         return divergence.between_calls(self)
 
+    @cached_property
     def operator_divergence(self) -> Problem | None:
         """The first block whose imperative operators are not the traced ones."""
         return divergence.between_operators(self)
 
+    @cached_property
     def first_divergence(self) -> Problem:
-        """The first layer at which the traced network and the imperative one part."""
-        return divergence.between_modes(self)
+        """The first layer at which the traced network and the imperative one part, in float32 or else in float64."""
+        found = self.operator_divergence or divergence.between_values(self)
+        if found is None and self.dtype == "float32":
+            return self.in_float64.first_divergence
+        return found or Problem("first diverging layer: none in the forward pass: see the gradient nearest the output")
+
+    @cached_property
+    def predicted_whole(self) -> Recording:
+        """The imperative predictions with all tensors."""
+        return self.predict("imperative", EVERYTHING)
+
+    @cached_property
+    def trained_whole(self) -> Recording:
+        """The imperative training with all tensors."""
+        return self.train("imperative", EVERYTHING)
 
     def backward_divergence(self, names: Sequence[str]) -> list[Problem]:
         """The layer nearest the output among gradients that differ."""

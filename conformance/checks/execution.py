@@ -48,7 +48,7 @@ def check_same_operators(bench: Workbench) -> None:
             for difference in differences(recorded, bench.anonymous_graph)
         ]
     if problems:
-        place = bench.operator_divergence()
+        place = bench.operator_divergence
         refuse([place, *problems] if place else problems)
 
 
@@ -114,8 +114,8 @@ def check_train_mode(bench: Workbench, variant: str) -> None:
 def _only_rounding(bench: Workbench, variant: str, *, train: bool) -> bool:
     """Whether a variant of a block that is not ours computes in float64 what the imperative one does."""
     precise = bench.in_float64
-    run, names = (precise.train, bench.trained) if train else (precise.predict, bench.predicted)
-    expected, actual = (run(kind, frozenset(names.summaries)) for kind in ("imperative", variant))
+    expected = precise.trained_whole if train else precise.predicted_whole
+    actual = (precise.train if train else precise.predict)(variant, frozenset(expected.tensors))
     return next(float64_differences(bench.graph, expected, actual), None) is None
 
 
@@ -131,8 +131,7 @@ def _report(bench: Workbench, names: list[str], expected: Recording, actual: Rec
             problems.append(f"{name}: only {'expected' if name in expected.tensors else 'actual'}")
     if total > len(names):
         problems.append(f"and {total - len(names)} more tensors")
-    place = bench.first_divergence()
-    problems.append(place if place.place else bench.in_float64.first_divergence())
+    problems.append(bench.first_divergence)
     refuse(problems)
 
 
