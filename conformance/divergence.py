@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 REPEATS = 3
 GRADIENT = "step 1: gradient of "
 Scope = Callable[[], AbstractContextManager[Any]]
-#: In what the imperative network is run: nothing recorded in predict mode, nothing recorded in train mode.
-MODES: dict[bool, Scope] = {False: nullcontext, True: mx.autograd.train_mode}
+#: In what the imperative network is run: in predict mode, and recorded in train mode.
+MODES: dict[bool, Scope] = {False: nullcontext, True: mx.autograd.record}
 
 
 def block_outputs(net: Any, images: Any, scope: Scope = nullcontext) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class Fault:
     """A single fault.
 
     Attributes:
-        kind: What it is a fault of: layer, wiring, size, parameters, head, execution, training, loop.
+        kind: What it is a fault of: layer, wiring, size, parameters, head, execution, files, training, loop.
         what: What is wrong, in a few words.
         network: The small network it is in, or one of the twelve where it must learn.
         place: Path of the first layer in graph order that is wrong, of the reference's where one is missing.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from corpus import ITSELF, Fault, faults
+from corpus import ITSELF, NOWHERE, Fault, faults
 from execution_flaws import (
     Change,
     ScaledBackward,
     batch_mean,
     by_place_in_batch,
+    clearing,
     custom,
     from_call,
     frozen,
@@ -24,7 +25,7 @@ from execution_flaws import (
     traced,
     unseeded,
 )
-from flaws import after
+from flaws import after, forgetful, lenient, lossy_export
 from reference.mxnet_compat import mx
 
 R1, R5 = "features.4.1.body.3", "features.5.0.body.3"
@@ -114,7 +115,7 @@ GRADIENT = at(
         ("gradient doubled when imperative", "small", "conv", imperative(lambda y: ScaledBackward()(y))),
     )
 )  # fmt: skip
-STATISTICS = faults(
+STATISTICS = faults("execution", (("gradients cleared in forward", "small", NOWHERE, clearing),)) + faults(
     "execution",
     (
         ("statistics moved twice", "resnet", "features.1", norm_twice("features.1")),
@@ -129,4 +130,12 @@ STATISTICS = faults(
          statistics_moved("norm", lambda: bool(mx.autograd.is_recording()))),
     ),
 )  # fmt: skip
-EXECUTION: tuple[Fault, ...] = (*MODES, *BATCH, *PRECISION, *GRADIENT, *STATISTICS)
+FILES = faults(
+    "files",
+    (
+        ("any file is loaded", "small", NOWHERE, lenient),
+        ("statistics lost in loading", "small", "norm", forgetful),
+        ("weights rounded in exporting", "small", "conv", lossy_export),
+    ),
+)
+EXECUTION: tuple[Fault, ...] = (*MODES, *BATCH, *PRECISION, *GRADIENT, *STATISTICS, *FILES)
