@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from conformance import divergence, experiments
-from conformance.check import ITSELF, NotApplicable, Problem
+from conformance.check import ITSELF, NotApplicable, Problem, owner
 from conformance.comparison import Array, Summary
 from conformance.filing import Filing
 from conformance.graph import Graph
@@ -122,6 +122,14 @@ class Workbench(Filing):
         if found is None and self.dtype == "float32":
             return self.in_float64.first_divergence
         return found or Problem("first diverging layer: none in the forward pass: see the gradient nearest the output")
+
+    @property
+    def export_divergence(self) -> Problem | None:
+        """The layer of the first parameter that does not come back from an export as it was."""
+        found = self.exported_parameters()
+        changed = (name for name, value in self.initial.items() if found.get(name) != value)
+        name = next(changed, None)
+        return None if name is None else Problem(f"first diverging layer: {name} is exported wrongly", owner(name))
 
     @cached_property
     def predicted_whole(self) -> Recording:

@@ -69,6 +69,7 @@ def check_predict_mode(bench: Workbench, variant: str) -> None:
     if names and not (bench.subject.kind != "reference" and _only_rounding(bench, variant, train=False)):
         _report(
             bench,
+            variant,
             names,
             bench.predict("imperative", frozenset(names)),
             bench.predict(variant, frozenset(names)),
@@ -104,6 +105,7 @@ def check_train_mode(bench: Workbench, variant: str) -> None:
         names = different[:SHOWN]
         _report(
             bench,
+            variant,
             names,
             bench.train("imperative", frozenset(names)),
             bench.train(variant, frozenset(names)),
@@ -119,7 +121,9 @@ def _only_rounding(bench: Workbench, variant: str, *, train: bool) -> bool:
     return next(float64_differences(bench.graph, expected, actual), None) is None
 
 
-def _report(bench: Workbench, names: list[str], expected: Recording, actual: Recording, total: int = 0) -> None:
+def _report(
+    bench: Workbench, variant: str, names: list[str], expected: Recording, actual: Recording, total: int = 0
+) -> None:
     """Run both once more, keep what differed, and say by how much and where it starts."""
     problems: list[str] = []
     for name in names:
@@ -131,7 +135,8 @@ def _report(bench: Workbench, names: list[str], expected: Recording, actual: Rec
             problems.append(f"{name}: only {'expected' if name in expected.tensors else 'actual'}")
     if total > len(names):
         problems.append(f"and {total - len(names)} more tensors")
-    problems.append(bench.first_divergence)
+    exported = bench.export_divergence if variant == "imported" else None
+    problems.append(exported or bench.first_divergence)
     refuse(problems)
 
 
