@@ -41,11 +41,11 @@ LOOP = f"the smallest network of each family and a small block, {CPU}, 1 and 2 t
 KERNELS = "oneDNN and OpenBLAS against MXNet's native kernels and OpenBLAS's for Nehalem, 2 threads, MXNet 1.9.1 CPU"
 SEEDS = f"20 seeds, benchmarks/convergence.py, {CPU}"
 
-FUSED_LOGITS = Tolerance(6e-6, 7.4e-7, f"resnet152 of {TWELVE}")
+FUSED_LOGITS = Tolerance(6.3e-6, 7.8e-7, f"resnet152 of {TWELVE}")
 BATCH_INDEPENDENCE = Tolerance(1e-5, 1.2e-6, f"vgg13 of {TWELVE}")
 CANCELLED_BIAS = Tolerance(2.2e-5, 2.7e-6, TWELVE, of="the layer's largest weight gradient")
 RUNNING_STATISTICS = Tolerance(4e-6, 5.0e-7, f"resnet50 of {TWELVE}")
-FLOAT32_LAYERS = Tolerance(1e-5, 1e-6, "to be measured")
+FLOAT32_LAYERS = Tolerance(2.4e-5, 2.9e-6, f"vgg19 of 12 networks, {CPU}, 2 threads")
 DERIVATIVE = Tolerance(2.1e-6, 2.6e-7, "resnet50 of resnet50 and densenet121, 6 seeds, MXNet 1.9.1 CPU", of="the slope")
 ACCUMULATED = Tolerance(
     2e-6, 2.5e-7, "alexnet of alexnet, resnet50 and densenet121; MXNet 1.9.1 CPU without oneDNN, 1 thread; with it 0"

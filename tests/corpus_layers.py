@@ -70,8 +70,8 @@ POOLING = faults(
         ("window 2 for 3", "thin-alexnet", "features.3", setting("features.3", kernel=(2, 2))),
         ("window 2 for 3", "resnet", "features.3", setting("features.3", kernel=(2, 2))),
         ("window 3 for 2", "densenet", "features.5.3", setting("features.5.3", kernel=(3, 3), pad=(1, 1))),
-        ("stride 1 for 2", "vgg", "features.1", setting("features.1", stride=(1, 1))),
-        ("stride 1 for 2", "densenet", "features.5.3", setting("features.5.3", stride=(1, 1))),
+        ("pooling stride 1 for 2", "vgg", "features.1", setting("features.1", stride=(1, 1))),
+        ("pooling stride 1 for 2", "densenet", "features.5.3", setting("features.5.3", stride=(1, 1))),
         ("padding 0 for 1", "resnet", "features.3", setting("features.3", pad=(0, 0))),
     ),
 )  # fmt: skip
@@ -147,7 +147,7 @@ DENSE = faults(
     "layer",
     (
         ("128 units for 256", "vgg", "features.7", swap("features.7", lambda: nn.Dense(128, activation="relu"))),
-        ("no bias", "thin-alexnet", "features.8", swap("features.8", lambda: nn.Dense(256, "relu", use_bias=False))),
+        ("no bias in a dense layer", "thin-alexnet", "features.8", swap("features.8", lambda: nn.Dense(256, "relu", use_bias=False))),
         ("no bias in the output", "resnet", "output", swap("output", lambda: nn.Dense(1000, use_bias=False))),
     ),
 )  # fmt: skip

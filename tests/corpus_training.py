@@ -9,20 +9,9 @@ from corpus import NOWHERE, Fault
 from flaws import Patch, knows_the_answers, patched
 from loop_faults import LOOP_FAULTS
 from reference import get_model
-from reference.mxnet_compat import mx
 
 CONVERGENCE = ("convergence",)
 LOOP = ("training",)
-
-
-def initialized(initializer: Any) -> Patch:
-    """Ignore the initializer that the user gives."""
-
-    def patch(net: Any) -> None:
-        initialize = net.initialize
-        net.initialize = lambda *_, **settings: initialize(initializer, **settings)
-
-    return patch
 
 
 def _build(network: str, patch: Patch, classes: int) -> Any:
@@ -32,9 +21,6 @@ def _build(network: str, patch: Patch, classes: int) -> Any:
 TRAINING: tuple[Fault, ...] = tuple(
     Fault("training", what, network, NOWHERE, partial(_build, network, patch), CONVERGENCE)
     for what, network, patch in (
-        ("every weight starts at 0", "resnet50", initialized(mx.init.Zero())),
-        ("weights start tiny", "alexnet", initialized(mx.init.Normal(1e-4))),
-        ("every weight starts at 0", "densenet121", initialized(mx.init.Zero())),
         ("answers from memory", "resnet50", knows_the_answers),
         ("answers from memory", "alexnet", knows_the_answers),
     )
