@@ -147,7 +147,8 @@ DENSE = faults(
     "layer",
     (
         ("128 units for 256", "vgg", "features.7", swap("features.7", lambda: nn.Dense(128, activation="relu"))),
-        ("no bias in a dense layer", "thin-alexnet", "features.8", swap("features.8", lambda: nn.Dense(256, "relu", use_bias=False))),
+        ("no bias in a dense layer", "thin-alexnet", "features.8",
+         swap("features.8", lambda: nn.Dense(256, "relu", use_bias=False))),
         ("no bias in the output", "resnet", "output", swap("output", lambda: nn.Dense(1000, use_bias=False))),
     ),
 )  # fmt: skip

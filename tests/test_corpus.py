@@ -13,7 +13,7 @@ from conformance.workbench import Workbench
 from corpus import EQUIVALENT, Fault
 from kill_matrix import CORPUS, failures, isolated
 from kill_table import Kill, Row, summary, table
-from loop_faults import restore
+from loop_patches import restore
 from small_networks import BUILD, own
 
 MATRIX = (Path(__file__).parent.parent / "docs" / "kill-matrix.md").read_text(encoding="utf-8")
