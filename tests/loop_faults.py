@@ -94,28 +94,28 @@ def accumulating(net: Any, images: Any, seed: int) -> None:
             parameter.grad_req = "add"
 
 
-def shifted(epochs: int) -> Callable[..., Tally]:
+def shifted(epochs: int) -> Callable[..., None]:
     """Train with the learning rate of a later epoch."""
 
-    def patched(net: Any, trainer: Any, data: Any, recipe: Any, epoch: int, seed: int) -> Tally:
+    def patched(net: Any, data: Any, recipe: Any, *rest: Any) -> None:
         schedule = recipe.schedule
         moved = dataclasses.replace(recipe, schedule=lambda number, total: schedule(max(1, number + epochs), total))
-        return train_epoch(net, trainer, data, moved, epoch, seed)
+        train_epoch(net, data, moved, *rest)
 
     return patched
 
 
-def without_momentum(net: Any, trainer: Any, data: Any, recipe: Any, epoch: int, seed: int) -> Tally:
+def without_momentum(net: Any, data: Any, recipe: Any, progress: training.Progress, *rest: Any) -> None:
     """Begin every epoch with a new trainer."""
-    trainer = training.new_trainer(net, recipe, None)
-    return train_epoch(net, trainer, data, recipe, epoch, seed)
+    progress.trainer = training.new_trainer(net, recipe, None)
+    train_epoch(net, data, recipe, progress, *rest)
 
 
 def changed_batches(change: Callable[[Batch], Batch | None]) -> Callable[..., Iterator[Batch]]:
     """Change or drop the training batches, which alone come in a drawn order."""
 
-    def patched(data: Any, batch_size: int, order: Any = None) -> Iterator[Batch]:
-        for batch in batches_of(data, batch_size, order):
+    def patched(data: Any, batch_size: int, order: Any = None, skip: int = 0) -> Iterator[Batch]:
+        for batch in batches_of(data, batch_size, order, skip):
             changed = batch if order is None else change(batch)
             if changed is not None:
                 yield changed
@@ -123,7 +123,7 @@ def changed_batches(change: Callable[[Batch], Batch | None]) -> Callable[..., It
     return patched
 
 
-def in_stored_order(data: Any, batch_size: int, order: Any = None) -> Iterator[Batch]:
+def in_stored_order(data: Any, batch_size: int, order: Any = None, skip: int = 0) -> Iterator[Batch]:
     """Never shuffle."""
     return batches_of(data, batch_size)
 
