@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
     try:
         for shown in arguments.show(arguments):
-            console.print(shown, highlight=False)
+            console.print(shown, highlight=False, markup=False, soft_wrap=isinstance(shown, str))
     except (ValueError, OSError) as error:
         parser.error(str(error).partition("\n")[0])
     except Divergence as error:
