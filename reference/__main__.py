@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
-    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    arguments.console = console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
     try:
         for shown in arguments.show(arguments):
             console.print(shown, highlight=False, markup=False, soft_wrap=isinstance(shown, str))

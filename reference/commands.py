@@ -130,7 +130,8 @@ def _train(arguments: argparse.Namespace) -> Iterator[Any]:
     progress = run.start(resume=arguments.resume)
     yield f"{arguments.name} on {ctx}, {len(parts[0])} images from {data.place}, recipe {arguments.recipe}, to {folder}"
     columns = (TextColumn("epoch {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True, disable=not sys.stdout.isatty()) as bar:
+    console = arguments.console
+    with Progress(*columns, transient=True, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("1", total=-(-len(parts[0]) // recipe.batch_size))
         run.after_step = lambda now: bar.update(task, completed=now.step, description=str(now.epoch))
         try:
