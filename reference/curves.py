@@ -35,6 +35,7 @@ def write_curves(history: Sequence[Mapping[str, Any]], folder: Path) -> Iterator
         for name, label in lines:
             axes.plot([row["epoch"] for row in history], [row[name] for row in history], marker="o", label=label)
         axes.set(title=title, xlabel="epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend()
     replace_file(folder / CURVES, lambda file: figure.savefig(file, format="png"))
     yield f"curves: {folder / CURVES}"

@@ -6,8 +6,6 @@ patches back.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,158 +13,29 @@ import numpy as np
 
 from conformance import Subject
 from flaws import Small
+from loop_patches import (
+    CountingFullBatches,
+    LastBatch,
+    accumulating,
+    averaged_twice,
+    changed_batches,
+    doubled,
+    evaluate,
+    fit,
+    in_predict_mode,
+    in_stored_order,
+    made_twice,
+    moving_statistics,
+    predicted_in_train_mode,
+    reporting_the_next_rate,
+    restore,
+    shifted,
+    skipped_if_small,
+    trained_on_test_images,
+    without_momentum,
+)
 from reference import training
-from reference.batches import Batch, Examples, batches_of
-from reference.initialization import complete
-from reference.metrics import StepOutput, Tally
-from reference.mxnet_compat import mx
-
-fit, train_epoch, train_step, evaluate = training.fit, training.train_epoch, training.train_step, training.evaluate
-ORIGINALS = {
-    name: getattr(training, name)
-    for name in (
-        "Tally",
-        "batches_of",
-        "complete",
-        "divisor",
-        "evaluate",
-        "fit",
-        "order_of",
-        "predictions",
-        "step_seed",
-        "train_epoch",
-        "train_step",
-    )
-}
-
-
-def restore() -> None:
-    """Put the loop's own functions back."""
-    for name, original in ORIGINALS.items():
-        setattr(training, name, original)
-
-
-def averaged_twice(net: Any, trainer: Any, batch: Batch, divide_by: int) -> StepOutput:
-    """Take the gradient of the mean loss, and divide it by the number of images again."""
-    with mx.autograd.record():
-        logits = net(batch.images)
-        losses = training.cross_entropy(logits, batch.labels)
-        mean = losses.mean()
-    mean.backward()
-    trainer.step(divide_by)
-    return StepOutput(losses, logits)
-
-
-def in_predict_mode(net: Any, trainer: Any, batch: Batch, divide_by: int) -> StepOutput:
-    """Record a step in predict mode."""
-    with mx.autograd.record(train_mode=False):
-        logits = net(batch.images)
-        losses = training.cross_entropy(logits, batch.labels)
-    losses.backward()
-    trainer.step(divide_by)
-    return StepOutput(losses, logits)
-
-
-def made_twice(net: Any, trainer: Any, batch: Batch, divide_by: int) -> StepOutput:
-    """Update twice by one gradient."""
-    output = train_step(net, trainer, batch, divide_by)
-    for parameter in trainer._params:
-        if parameter.grad_req == "write":
-            parameter.data()._fresh_grad = True
-    trainer.step(divide_by)
-    return output
-
-
-def skipped_if_small(net: Any, trainer: Any, batch: Batch, divide_by: int) -> StepOutput:
-    """Make no update by a batch that is not full."""
-    if divide_by == 8:
-        return train_step(net, trainer, batch, divide_by)
-    with mx.autograd.record():
-        logits = net(batch.images)
-    return StepOutput(training.cross_entropy(logits, batch.labels), logits)
-
-
-def accumulating(net: Any, images: Any, seed: int) -> None:
-    """Add every step's gradient to the one before."""
-    complete(net, images, seed)
-    for parameter in net.collect_params().values():
-        if parameter.grad_req == "write":
-            parameter.grad_req = "add"
-
-
-def shifted(epochs: int) -> Callable[..., None]:
-    """Train with the learning rate of a later epoch."""
-
-    def patched(net: Any, data: Any, recipe: Any, *rest: Any) -> None:
-        schedule = recipe.schedule
-        moved = dataclasses.replace(recipe, schedule=lambda number, total: schedule(max(1, number + epochs), total))
-        train_epoch(net, data, moved, *rest)
-
-    return patched
-
-
-def without_momentum(net: Any, data: Any, recipe: Any, progress: training.Progress, *rest: Any) -> None:
-    """Begin every epoch with a new trainer."""
-    progress.trainer = training.new_trainer(net, recipe, None)
-    train_epoch(net, data, recipe, progress, *rest)
-
-
-def changed_batches(change: Callable[[Batch], Batch | None]) -> Callable[..., Iterator[Batch]]:
-    """Change or drop the training batches, which alone come in a drawn order."""
-
-    def patched(data: Any, batch_size: int, order: Any = None, skip: int = 0) -> Iterator[Batch]:
-        for batch in batches_of(data, batch_size, order, skip):
-            changed = batch if order is None else change(batch)
-            if changed is not None:
-                yield changed
-
-    return patched
-
-
-def in_stored_order(data: Any, batch_size: int, order: Any = None, skip: int = 0) -> Iterator[Batch]:
-    """Never shuffle."""
-    return batches_of(data, batch_size)
-
-
-def doubled(batch: Batch) -> Batch:
-    """Put the first image of a batch in the place of the second."""
-    places = [0, 0, *range(2, len(batch.labels))]
-    return Batch(batch.images[places], batch.labels[places])
-
-
-def predicted_in_train_mode(net: Any, data: Any, batch_size: int) -> Iterator[tuple[StepOutput, Any]]:
-    """Predict in train mode."""
-    for images, labels in batches_of(data, batch_size):
-        with mx.autograd.train_mode():
-            logits = net(mx.nd.array(images))
-        yield StepOutput(training.cross_entropy(logits, labels), logits), labels
-
-
-def trained_on_test_images(net: Any, train: Examples, test: Examples, *arguments: Any, **options: Any) -> Any:
-    """Mix the test images into the training images."""
-    images, labels = np.concatenate([train.images, test.images]), np.concatenate([train.labels, test.labels])
-    return fit(net, Examples(images, labels), test, *arguments, **options)
-
-
-class CountingFullBatches(Tally):
-    """Counts every batch as a full one."""
-
-    def count(self) -> None:
-        """Count 8 images."""
-        new = self.waiting is not None
-        before = self.images
-        super().count()
-        self.images = before + 8 * new
-
-
-class LastBatch(Tally):
-    """Forgets all batches but the last."""
-
-    def count(self) -> None:
-        """Begin anew."""
-        if self.waiting is not None:
-            self.images, self.loss, self.correct = 0, 0.0, 0
-        super().count()
+from reference.batches import Batch, Examples
 
 
 @dataclass(frozen=True)
@@ -223,6 +92,12 @@ LOOP_FAULTS: tuple[LoopFault, ...] = (
         {"fit": trained_on_test_images},
     ),
     LoopFault(
+        "images from 0 to 255",
+        TRAIN_IMAGES,
+        "epoch 1, training: an image that was not handed out: expected 0 times, actual 20 times",
+        {"batches_of": changed_batches(lambda batch: Batch(batch.images * np.float32(255), batch.labels))},
+    ),
+    LoopFault(
         "training in predict mode",
         TRAIN_IMAGES,
         "epoch 1, step 1: expected train mode, actual predict mode",
@@ -245,6 +120,12 @@ LOOP_FAULTS: tuple[LoopFault, ...] = (
         TEST_IMAGES,
         "epoch 1, evaluation: test image 8: expected 1 times, actual 0 times",
         {"evaluate": lambda net, data, size: evaluate(net, Examples(data.images[:8], data.labels[:8]), size)},
+    ),
+    LoopFault(
+        "evaluation moves statistics",
+        TEST_IMAGES,
+        "epoch 1, test batch 1: norm.running_mean is not what it is at the end of the epoch",
+        {"predictions": moving_statistics},
     ),
     LoopFault(
         "no shuffling", ORDER, "the images come in the order they are stored in", {"batches_of": in_stored_order}
@@ -296,6 +177,12 @@ LOOP_FAULTS: tuple[LoopFault, ...] = (
         RATE,
         "epoch 2, step 1 (8 images): expected learning rate 0.005, actual 0.01",
         {"train_epoch": shifted(-1)},
+    ),
+    LoopFault(
+        "the next epoch's learning rate reported",
+        RATE,
+        "epoch 1: expected a report of epoch 1 with learning rate 0.01, actual epoch 1 with 0.005",
+        {"fit": reporting_the_next_rate},
     ),
     LoopFault("metrics over full batches", METRICS, "epoch 1, training loss: expected", {"Tally": CountingFullBatches}),
     LoopFault("metrics of the last batch", METRICS, "epoch 1, training loss: expected", {"Tally": LastBatch}),

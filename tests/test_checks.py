@@ -15,7 +15,7 @@ from conformance import CHECKS, Check, Subject
 from conformance.snapshot import compare_snapshot
 from conformance.workbench import Workbench
 from conformance.worker import Result
-from loop_faults import restore
+from loop_patches import restore
 
 CHECK = {check.id: check for check in CHECKS}
 FLAWS = [

@@ -16,7 +16,8 @@ from conformance.schooling import School
 from conformance.workbench import Workbench
 from conformance.worker import Pool
 from flaws import Small, after
-from loop_faults import LOOP_FAULTS, ORIGINALS, LoopFault, restore
+from loop_faults import LOOP_FAULTS, LoopFault
+from loop_patches import ORIGINALS, restore
 from reference import training
 from reference.mxnet_compat import mx
 from test_vacuous import Pooled, bench

@@ -1,0 +1,175 @@
+"""What may be wrong in a training loop: functions that take the place of those in `reference.training`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from reference import training
+from reference.batches import Batch, Examples, batches_of
+from reference.initialization import complete
+from reference.metrics import StepOutput, Tally
+from reference.mxnet_compat import mx
+
+fit, train_epoch, train_step, evaluate = training.fit, training.train_epoch, training.train_step, training.evaluate
+ORIGINALS = {
+    name: getattr(training, name)
+    for name in (
+        "Tally",
+        "batches_of",
+        "complete",
+        "divisor",
+        "evaluate",
+        "fit",
+        "order_of",
+        "predictions",
+        "step_seed",
+        "train_epoch",
+        "train_step",
+    )
+}
+
+
+def restore() -> None:
+    """Put the loop's own functions back."""
+    for name, original in ORIGINALS.items():
+        setattr(training, name, original)
+
+
+def averaged_twice(net: Any, trainer: Any, batch: Batch, divide_by: int) -> StepOutput:
+    """Take the gradient of the mean loss, and divide it by the number of images again."""
+    with mx.autograd.record():
+        logits = net(batch.images)
+        losses = training.cross_entropy(logits, batch.labels)
+        mean = losses.mean()
+    mean.backward()
+    trainer.step(divide_by)
+    return StepOutput(losses, logits)
+
+
+def in_predict_mode(net: Any, trainer: Any, batch: Batch, divide_by: int) -> StepOutput:
+    """Record a step in predict mode."""
+    with mx.autograd.record(train_mode=False):
+        logits = net(batch.images)
+        losses = training.cross_entropy(logits, batch.labels)
+    losses.backward()
+    trainer.step(divide_by)
+    return StepOutput(losses, logits)
+
+
+def made_twice(net: Any, trainer: Any, batch: Batch, divide_by: int) -> StepOutput:
+    """Update twice by one gradient."""
+    output = train_step(net, trainer, batch, divide_by)
+    for parameter in trainer._params:
+        if parameter.grad_req == "write":
+            parameter.data()._fresh_grad = True
+    trainer.step(divide_by)
+    return output
+
+
+def skipped_if_small(net: Any, trainer: Any, batch: Batch, divide_by: int) -> StepOutput:
+    """Make no update by a batch that is not full."""
+    if divide_by == 8:
+        return train_step(net, trainer, batch, divide_by)
+    with mx.autograd.record():
+        logits = net(batch.images)
+    return StepOutput(training.cross_entropy(logits, batch.labels), logits)
+
+
+def accumulating(net: Any, images: Any, seed: int) -> None:
+    """Add every step's gradient to the one before."""
+    complete(net, images, seed)
+    for parameter in net.collect_params().values():
+        if parameter.grad_req == "write":
+            parameter.grad_req = "add"
+
+
+def shifted(epochs: int) -> Callable[..., None]:
+    """Train with the learning rate of a later epoch."""
+
+    def patched(net: Any, data: Any, recipe: Any, *rest: Any) -> None:
+        schedule = recipe.schedule
+        moved = dataclasses.replace(recipe, schedule=lambda number, total: schedule(max(1, number + epochs), total))
+        train_epoch(net, data, moved, *rest)
+
+    return patched
+
+
+def without_momentum(net: Any, data: Any, recipe: Any, progress: training.Progress, *rest: Any) -> None:
+    """Begin every epoch with a new trainer."""
+    progress.trainer = training.new_trainer(net, recipe, None)
+    train_epoch(net, data, recipe, progress, *rest)
+
+
+def changed_batches(change: Callable[[Batch], Batch | None]) -> Callable[..., Iterator[Batch]]:
+    """Change or drop the training batches, which alone come in a drawn order."""
+
+    def patched(data: Any, batch_size: int, order: Any = None, skip: int = 0) -> Iterator[Batch]:
+        for batch in batches_of(data, batch_size, order, skip):
+            changed = batch if order is None else change(batch)
+            if changed is not None:
+                yield changed
+
+    return patched
+
+
+def in_stored_order(data: Any, batch_size: int, order: Any = None, skip: int = 0) -> Iterator[Batch]:
+    """Never shuffle."""
+    return batches_of(data, batch_size)
+
+
+def doubled(batch: Batch) -> Batch:
+    """Put the first image of a batch in the place of the second."""
+    places = [0, 0, *range(2, len(batch.labels))]
+    return Batch(batch.images[places], batch.labels[places])
+
+
+def predicted_in_train_mode(net: Any, data: Any, batch_size: int) -> Iterator[tuple[StepOutput, Any]]:
+    """Predict in train mode."""
+    for images, labels in batches_of(data, batch_size):
+        with mx.autograd.train_mode():
+            logits = net(mx.nd.array(images))
+        yield StepOutput(training.cross_entropy(logits, labels), logits), labels
+
+
+def moving_statistics(net: Any, data: Any, batch_size: int) -> Iterator[tuple[StepOutput, Any]]:
+    """Move the running statistics after every batch that is predicted."""
+    for output in ORIGINALS["predictions"](net, data, batch_size):
+        yield output
+        net.norm.running_mean.set_data(net.norm.running_mean.data() * 0.9)
+
+
+def reporting_the_next_rate(*arguments: Any, **options: Any) -> Iterator[Any]:
+    """Report the learning rate that comes next."""
+    for metrics in fit(*arguments, **options):
+        yield metrics._replace(learning_rate=metrics.learning_rate / 2)
+
+
+def trained_on_test_images(net: Any, train: Examples, test: Examples, *arguments: Any, **options: Any) -> Any:
+    """Mix the test images into the training images."""
+    images, labels = np.concatenate([train.images, test.images]), np.concatenate([train.labels, test.labels])
+    return fit(net, Examples(images, labels), test, *arguments, **options)
+
+
+class CountingFullBatches(Tally):
+    """Counts every batch as a full one."""
+
+    def count(self) -> None:
+        """Count 8 images."""
+        new = self.waiting is not None
+        before = self.images
+        super().count()
+        self.images = before + 8 * new
+
+
+class LastBatch(Tally):
+    """Forgets all batches but the last."""
+
+    def count(self) -> None:
+        """Begin anew."""
+        if self.waiting is not None:
+            self.images, self.loss, self.correct = 0, 0.0, 0
+        super().count()
