@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.files import UNFINISHED, replace_file
+from reference.files import replace_file
 from reference.metrics import Tally
 from reference.mxnet_compat import HybridBlock, mx
 from reference.recipes import Recipe
@@ -117,9 +117,7 @@ def save(checkpoint: Checkpoint, folder: Path) -> Path:
 
 
 def paths(folder: Path) -> list[Path]:
-    """Return a folder's checkpoints, the last one last; what a killed process left unfinished is removed."""
-    for unfinished in folder.glob(f"*{UNFINISHED}"):
-        unfinished.unlink()
+    """Return a folder's checkpoints, the last one last."""
     return sorted(folder.glob("checkpoint-*.npz"))
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from reference import checkpoints
 from reference.batches import Batch, Source
-from reference.files import replace_file
+from reference.files import UNFINISHED, replace_file
 from reference.metrics import EpochMetrics
 from reference.mxnet_compat import HybridBlock
 from reference.recipes import Recipe
@@ -155,6 +155,8 @@ class Run:
             OSError: If the folder cannot be used.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        for left_by_a_killed_process in self.folder.glob(f"*{UNFINISHED}"):
+            left_by_a_killed_process.unlink()
         if not resume:
             if checkpoints.paths(self.folder):
                 raise ValueError(f"{self.folder}: a run has begun there; name another --output, or --resume it")

@@ -18,6 +18,7 @@ from make_fashion_mnist_subset import encode_idx
 from reference import data, datasets, download
 from reference.data import load_subset
 from reference.datasets import FashionMNIST, export, find, read, read_folder
+from reference.mxnet_compat import mx
 
 PACKAGED = Path(data.__file__).parent / "fashion_mnist"
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -102,6 +103,18 @@ def test_image_folders_are_the_same_data(exported: Path) -> None:
         (*load_subset("train"), *load_subset("test")), (*found.train, *found.test), strict=True
     ):
         np.testing.assert_array_equal(expected, actual)
+
+
+def test_gluon_reads_image_folders(exported: Path) -> None:
+    """Gluon's ImageFolderDataset, which the article uses, reads them as three equal channels with the same labels."""
+    pictures = mx.gluon.data.vision.ImageFolderDataset(str(exported / "test"))
+    images, labels = load_subset("test")
+    assert list(map(str, range(10))) == pictures.synsets
+    assert sorted(labels.tolist()) == [label for _, label in pictures.items]
+    image, label = pictures[0]
+    expected = images[labels == label][0]
+    for channel in range(3):
+        np.testing.assert_array_equal(expected, image.asnumpy()[:, :, channel])
 
 
 def test_image_folders_may_have_names_of_classes(exported: Path, tmp_path: Path) -> None:
