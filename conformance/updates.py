@@ -13,7 +13,7 @@ from conformance.rehearsal import MOMENTUM, SEED, Forward, Run, State
 from conformance.tolerances import UPDATE
 from conformance.tracing import structural_names
 from reference.mxnet_compat import mx
-from reference.training import step_seed
+from reference.randomness import step_seed
 
 #: An update counts as compared where it is this many times what rounding may hide of it.
 VISIBLE = 100

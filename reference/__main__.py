@@ -1,72 +1,64 @@
-"""``python -m reference``: list the networks, or show the layers of one."""
+"""``python -m reference``: list the networks, show the layers of one, train and use it."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from reference.commands import OneLineParser, add_commands, size
+from reference.metrics import Divergence
 from reference.models import get_model, list_models
+from reference.runs import Interrupted
 from reference.summary import NetworkSummary, summarize
 
 PIPE_WIDTH = 120
 """Columns of a table that is not shown on a terminal, whose width nobody knows."""
-
-LARGEST_SIZE = 32_768
-"""Above it the features of one image can be too many for MXNet's 32-bit sizes."""
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """A parser whose errors are one line, with exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong, without the usage."""
-        self.exit(2, f"{self.prog}: {message}\n")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command ``argv``, or the one Python was started with.
 
     Raises:
-        SystemExit: With code 2 if the command is wrong; one line on stderr says how.
+        SystemExit: With code 2 if the command is wrong, 1 if a training diverged, 128 and the signal's number if it
+            was told to stop; one line on stderr says how.
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
+    arguments.console = console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
     try:
-        table = arguments.table(arguments)
-    except ValueError as error:
-        parser.error(str(error))
-    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
-    console.print(table)
+        for shown in arguments.show(arguments):
+            console.print(shown, highlight=False, markup=False, soft_wrap=isinstance(shown, str))
+    except (ValueError, OSError) as error:
+        parser.error(str(error).partition("\n")[0])
+    except Divergence as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
+    except Interrupted as error:
+        parser.exit(128 + error.number, f"{parser.prog}: told to stop by {error}; go on with --resume\n")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(prog="python -m reference", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("list", help="list the networks, with their sizes at 3x224x224")
-    listing.set_defaults(table=_list_table)
+    listing.set_defaults(show=_list_table)
     summary = commands.add_parser("summary", help="show the layers of a network", allow_abbrev=False)
-    summary.set_defaults(table=_summary_table)
+    summary.set_defaults(show=_summary_table)
     summary.add_argument("name", metavar="NAME", help=f"one of {', '.join(list_models())}")
-    summary.add_argument("--classes", type=_size, default=1000, metavar="N", help="default: 1000")
-    summary.add_argument("--channels", type=_size, default=3, metavar="N", help="default: 3")
-    summary.add_argument("--image-size", type=_size, default=224, metavar="N", help="pixels, default: 224")
-    summary.add_argument("--batch-size", type=_size, default=1, metavar="N", help="images, default: 1")
+    summary.add_argument("--classes", type=size, default=1000, metavar="N", help="default: 1000")
+    summary.add_argument("--channels", type=size, default=3, metavar="N", help="default: 3")
+    summary.add_argument("--image-size", type=size, default=224, metavar="N", help="pixels, default: 224")
+    summary.add_argument("--batch-size", type=size, default=1, metavar="N", help="images, default: 1")
     summary.add_argument("--no-conv-bias", action="store_true", help="no biases in convolutions")
+    add_commands(commands)
     return parser
 
 
-def _size(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= LARGEST_SIZE:
-        raise argparse.ArgumentTypeError(f"{text!r}: allowed is an integer from 1 to {LARGEST_SIZE}")
-    return int(text)
-
-
-def _list_table(arguments: argparse.Namespace) -> Table:
+def _list_table(arguments: argparse.Namespace) -> Iterator[Table]:
     table = Table("network", title="at 1000 classes, one 3x224x224 image")
     for heading in ("parameters", "multiply-adds", "smallest input"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -76,10 +68,10 @@ def _list_table(arguments: argparse.Namespace) -> Table:
         summary = summarize(net, (1, 3, 224, 224))
         size = f"{net.smallest_input}x{net.smallest_input}"
         table.add_row(name, f"{summary.parameters:,}", f"{summary.multiply_adds:,}", size, net.paper)
-    return table
+    yield table
 
 
-def _summary_table(arguments: argparse.Namespace) -> Table:
+def _summary_table(arguments: argparse.Namespace) -> Iterator[Table]:
     size = arguments.image_size
     input_shape = (arguments.batch_size, arguments.channels, size, size)
     options: dict[str, Any] = {"conv_bias": False} if arguments.no_conv_bias else {}
@@ -87,7 +79,7 @@ def _summary_table(arguments: argparse.Namespace) -> Table:
         net = get_model(arguments.name, classes=arguments.classes, **options)
     except TypeError:
         raise ValueError(f"--no-conv-bias: {arguments.name} has no convolutions without a bias") from None
-    return _layer_table(arguments.name, input_shape, summarize(net, input_shape))
+    yield _layer_table(arguments.name, input_shape, summarize(net, input_shape))
 
 
 def _layer_table(name: str, input_shape: tuple[int, ...], summary: NetworkSummary) -> Table:

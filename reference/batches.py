@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -29,12 +30,13 @@ class Batch(NamedTuple):
 class Source(Protocol):
     """Gives an epoch's batches in the size and the order that the loop asks for."""
 
-    def batches(self, batch_size: int, order: np.random.Generator | None = None) -> Iterable[Batch]:
-        """Return all batches of an epoch.
+    def batches(self, batch_size: int, order: np.random.Generator | None = None, skip: int = 0) -> Iterable[Batch]:
+        """Return the batches of an epoch.
 
         Args:
             batch_size: Images in a batch; the last one may have fewer.
             order: Draws the order of the images; None keeps the one they have.
+            skip: Batches at the beginning to leave out.
         """
 
 
@@ -71,16 +73,17 @@ class Examples:
         """Return the number of images."""
         return len(self.images)
 
-    def batches(self, batch_size: int, order: np.random.Generator | None = None) -> Iterator[Batch]:
+    def batches(self, batch_size: int, order: np.random.Generator | None = None, skip: int = 0) -> Iterator[Batch]:
         """Yield every image once; see `Source`."""
         places = np.arange(len(self)) if order is None else order.permutation(len(self))
-        for first in range(0, len(self), batch_size):
+        for first in range(skip * batch_size, len(self), batch_size):
             chosen = places[first : first + batch_size]
             images = self.images[chosen]
             yield Batch(images if self.prepare is None else self.prepare(images), self.labels[chosen])
 
 
-def batches_of(data: Data, batch_size: int, order: np.random.Generator | None = None) -> Iterator[Batch]:
+def batches_of(data: Data, batch_size: int, order: np.random.Generator | None = None, skip: int = 0) -> Iterator[Batch]:
     """Yield the batches of one epoch; an iterable that is no `Source` decides on size and order itself."""
-    for images, labels in data.batches(batch_size, order) if isinstance(data, Source) else data:
+    found = data.batches(batch_size, order, skip) if isinstance(data, Source) else islice(data, skip, None)
+    for images, labels in found:
         yield Batch(images, labels)

@@ -14,7 +14,8 @@ next one is under way, so that preparing a batch and computing on the one before
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from reference.batches import Batch, Data, Examples, batches_of
 from reference.initialization import complete, context_of, initialize
 from reference.metrics import Divergence, EpochMetrics, Metrics, StepOutput, Tally
 from reference.mxnet_compat import HybridBlock, mx
+from reference.randomness import augmented, order_of, step_seed
 from reference.recipes import ARTICLE, RECIPES, REFERENCE, Recipe
 
 __all__ = [
@@ -35,8 +37,10 @@ __all__ = [
     "EpochMetrics",
     "Examples",
     "Metrics",
+    "Progress",
     "Recipe",
     "StepOutput",
+    "begin",
     "evaluate",
     "fit",
     "predictions",
@@ -55,6 +59,8 @@ def fit(
     *,
     seed: int = 0,
     ctx: Any = None,
+    progress: Progress | None = None,
+    after_step: Callable[[Progress], None] | None = None,
 ) -> Iterator[EpochMetrics]:
     """Train a network, epoch by epoch.
 
@@ -66,6 +72,8 @@ def fit(
         recipe: How to train.
         seed: Of initial weights, dropout, augmentation and the order of images.
         ctx: Where a network without weights is put; default: a GPU if there is one.
+        progress: Where to go on; it is kept current.
+        after_step: Called after every step, for example to save the progress.
 
     Yields:
         The metrics of each epoch, when it is done.
@@ -74,37 +82,80 @@ def fit(
         ValueError: If a label is none of the network's classes, there is no image or nothing to train.
         Divergence: If the loss is not finite.
     """
-    trainer = new_trainer(net, recipe, context_of(net, ctx))
-    for epoch in range(1, recipe.epochs + 1):
-        begin = time.perf_counter()
-        tally = train_epoch(net, trainer, train_data, recipe, epoch, seed)
-        loss, accuracy = tally.metrics()
-        seconds = time.perf_counter() - begin
+    progress = progress or begin(net, recipe, ctx)
+    while progress.epoch <= recipe.epochs:
+        train_epoch(net, train_data, recipe, progress, seed, after_step)
+        loss, accuracy = progress.tally.metrics()
         tested: tuple[float | None, float | None] = (None, None)
         if test_data is not None:
             tested = evaluate(net, test_data, recipe.batch_size)
-        yield EpochMetrics(epoch, recipe.rate(epoch), loss, accuracy, *tested, tally.images / seconds, seconds)
+        speed = progress.tally.images / progress.seconds
+        metrics = EpochMetrics(
+            progress.epoch, recipe.rate(progress.epoch), loss, accuracy, *tested, speed, progress.seconds
+        )
+        progress.next_epoch()
+        yield metrics
 
 
-def train_epoch(net: HybridBlock, trainer: Any, data: Data, recipe: Recipe, epoch: int, seed: int) -> Tally:
-    """Make every step of one epoch and count what they gave.
+@dataclass
+class Progress:
+    """Where a run is: with the network's weights and the trainer's states, all that its future depends on.
+
+    Attributes:
+        trainer: Gluon's Trainer with the optimizer's states.
+        tally: What the steps of the epoch gave.
+        epoch: That is being trained, the first being 1.
+        step: Steps of it that are done.
+        seconds: They took.
+    """
+
+    trainer: Any
+    tally: Tally
+    epoch: int = 1
+    step: int = 0
+    seconds: float = 0.0
+
+    def next_epoch(self) -> None:
+        """Go on to the first step of the next epoch."""
+        self.epoch, self.step, self.tally, self.seconds = self.epoch + 1, 0, Tally(), 0.0
+
+
+def begin(net: HybridBlock, recipe: Recipe, ctx: Any = None) -> Progress:
+    """Give a network the weights it lacks, and return the beginning of a run; see `fit`."""
+    return Progress(new_trainer(net, recipe, context_of(net, ctx)), Tally())
+
+
+def train_epoch(
+    net: HybridBlock,
+    data: Data,
+    recipe: Recipe,
+    progress: Progress,
+    seed: int,
+    after_step: Callable[[Progress], None] | None = None,
+) -> None:
+    """Make the steps of an epoch that are not done yet, and count what they give.
 
     Raises:
         ValueError: See `fit`.
         Divergence: If the loss is not finite; the message names the step and the learning rate.
     """
-    tally, step, ctx = Tally(), 0, context_of(net)
-    trainer.set_learning_rate(recipe.rate(epoch))
-    for step, batch in enumerate(batches_of(data, recipe.batch_size, order_of(seed, epoch)), 1):
+    epoch, ctx, start = progress.epoch, context_of(net), time.perf_counter() - progress.seconds
+    progress.trainer.set_learning_rate(recipe.rate(epoch))
+    for batch in batches_of(data, recipe.batch_size, order_of(seed, epoch), progress.step):
+        step = progress.step + 1
         images, labels = on_device(batch, ctx)
         complete(net, images, step_seed(seed, 0, 0))
         images = augmented(images, recipe, np.random.default_rng((seed, epoch, step)))
         mx.random.seed(step_seed(seed, epoch, step))
-        tally.add(train_step(net, trainer, Batch(images, labels), divisor(recipe, len(labels))), labels)
-        tally.require_finite(f"epoch {epoch}, step {step - 1}", trainer.learning_rate)
-    tally.count()
-    tally.require_finite(f"epoch {epoch}, step {step}", trainer.learning_rate)
-    return tally
+        output = train_step(net, progress.trainer, Batch(images, labels), divisor(recipe, len(labels)))
+        progress.tally.add(output, labels)
+        progress.tally.require_finite(f"epoch {epoch}, step {step - 1}", recipe.rate(epoch))
+        progress.step, progress.seconds = step, time.perf_counter() - start
+        if after_step is not None:
+            after_step(progress)
+    progress.tally.count()
+    progress.tally.require_finite(f"epoch {epoch}, step {progress.step}", recipe.rate(epoch))
+    progress.seconds = time.perf_counter() - start
 
 
 def train_step(net: HybridBlock, trainer: Any, batch: Batch, divide_by: int) -> StepOutput:
@@ -189,24 +240,6 @@ def on_device(batch: Batch, ctx: Any) -> tuple[Any, NDArray[Any]]:
     return images, labels.asnumpy() if isinstance(labels, mx.nd.NDArray) else np.asarray(labels)
 
 
-def augmented(images: Any, recipe: Recipe, generator: np.random.Generator) -> Any:
-    """Return training images as the recipe's augmentation changes them."""
-    if recipe.augmentation == "none":
-        return images
-    mirrored = mx.nd.array(generator.random(len(images)) < 0.5, ctx=images.context)
-    return mx.nd.where(mirrored, images.flip(axis=images.ndim - 1), images)
-
-
 def divisor(recipe: Recipe, images: int) -> int:
     """Return what the summed gradient of a batch of so many images is divided by."""
     return images if recipe.divide_by == "images" else recipe.batch_size
-
-
-def order_of(seed: int, epoch: int) -> np.random.Generator:
-    """Return the generator that draws an epoch's order of images."""
-    return np.random.default_rng((seed, epoch))
-
-
-def step_seed(seed: int, epoch: int, step: int) -> int:
-    """Return the seed that MXNet's generator gets before a step; a positive 32-bit integer."""
-    return int(np.random.SeedSequence((seed, epoch, step)).generate_state(1)[0] >> 1)

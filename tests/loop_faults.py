@@ -25,7 +25,9 @@ from loop_patches import (
     in_predict_mode,
     in_stored_order,
     made_twice,
+    moving_statistics,
     predicted_in_train_mode,
+    reporting_the_next_rate,
     restore,
     shifted,
     skipped_if_small,
@@ -90,6 +92,12 @@ LOOP_FAULTS: tuple[LoopFault, ...] = (
         {"fit": trained_on_test_images},
     ),
     LoopFault(
+        "images from 0 to 255",
+        TRAIN_IMAGES,
+        "epoch 1, training: an image that was not handed out: expected 0 times, actual 20 times",
+        {"batches_of": changed_batches(lambda batch: Batch(batch.images * np.float32(255), batch.labels))},
+    ),
+    LoopFault(
         "training in predict mode",
         TRAIN_IMAGES,
         "epoch 1, step 1: expected train mode, actual predict mode",
@@ -112,6 +120,12 @@ LOOP_FAULTS: tuple[LoopFault, ...] = (
         TEST_IMAGES,
         "epoch 1, evaluation: test image 8: expected 1 times, actual 0 times",
         {"evaluate": lambda net, data, size: evaluate(net, Examples(data.images[:8], data.labels[:8]), size)},
+    ),
+    LoopFault(
+        "evaluation moves statistics",
+        TEST_IMAGES,
+        "epoch 1, test batch 1: norm.running_mean is not what it is at the end of the epoch",
+        {"predictions": moving_statistics},
     ),
     LoopFault(
         "no shuffling", ORDER, "the images come in the order they are stored in", {"batches_of": in_stored_order}
@@ -163,6 +177,12 @@ LOOP_FAULTS: tuple[LoopFault, ...] = (
         RATE,
         "epoch 2, step 1 (8 images): expected learning rate 0.005, actual 0.01",
         {"train_epoch": shifted(-1)},
+    ),
+    LoopFault(
+        "the next epoch's learning rate reported",
+        RATE,
+        "epoch 1: expected a report of epoch 1 with learning rate 0.01, actual epoch 1 with 0.005",
+        {"fit": reporting_the_next_rate},
     ),
     LoopFault("metrics over full batches", METRICS, "epoch 1, training loss: expected", {"Tally": CountingFullBatches}),
     LoopFault("metrics of the last batch", METRICS, "epoch 1, training loss: expected", {"Tally": LastBatch}),

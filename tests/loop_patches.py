@@ -1,8 +1,4 @@
-"""Patches of the real training loop, each with one fault.
-
-The build function runs in the worker process, where the loop runs too. In the tests' own process `restore` takes the
-patches back.
-"""
+"""What may be wrong in a training loop: functions that take the place of those in `reference.training`."""
 
 from __future__ import annotations
 
@@ -91,28 +87,28 @@ def accumulating(net: Any, images: Any, seed: int) -> None:
             parameter.grad_req = "add"
 
 
-def shifted(epochs: int) -> Callable[..., Tally]:
+def shifted(epochs: int) -> Callable[..., None]:
     """Train with the learning rate of a later epoch."""
 
-    def patched(net: Any, trainer: Any, data: Any, recipe: Any, epoch: int, seed: int) -> Tally:
+    def patched(net: Any, data: Any, recipe: Any, *rest: Any) -> None:
         schedule = recipe.schedule
         moved = dataclasses.replace(recipe, schedule=lambda number, total: schedule(max(1, number + epochs), total))
-        return train_epoch(net, trainer, data, moved, epoch, seed)
+        train_epoch(net, data, moved, *rest)
 
     return patched
 
 
-def without_momentum(net: Any, trainer: Any, data: Any, recipe: Any, epoch: int, seed: int) -> Tally:
+def without_momentum(net: Any, data: Any, recipe: Any, progress: training.Progress, *rest: Any) -> None:
     """Begin every epoch with a new trainer."""
-    trainer = training.new_trainer(net, recipe, None)
-    return train_epoch(net, trainer, data, recipe, epoch, seed)
+    progress.trainer = training.new_trainer(net, recipe, None)
+    train_epoch(net, data, recipe, progress, *rest)
 
 
 def changed_batches(change: Callable[[Batch], Batch | None]) -> Callable[..., Iterator[Batch]]:
     """Change or drop the training batches, which alone come in a drawn order."""
 
-    def patched(data: Any, batch_size: int, order: Any = None) -> Iterator[Batch]:
-        for batch in batches_of(data, batch_size, order):
+    def patched(data: Any, batch_size: int, order: Any = None, skip: int = 0) -> Iterator[Batch]:
+        for batch in batches_of(data, batch_size, order, skip):
             changed = batch if order is None else change(batch)
             if changed is not None:
                 yield changed
@@ -120,7 +116,7 @@ def changed_batches(change: Callable[[Batch], Batch | None]) -> Callable[..., It
     return patched
 
 
-def in_stored_order(data: Any, batch_size: int, order: Any = None) -> Iterator[Batch]:
+def in_stored_order(data: Any, batch_size: int, order: Any = None, skip: int = 0) -> Iterator[Batch]:
     """Never shuffle."""
     return batches_of(data, batch_size)
 
@@ -137,6 +133,19 @@ def predicted_in_train_mode(net: Any, data: Any, batch_size: int) -> Iterator[tu
         with mx.autograd.train_mode():
             logits = net(mx.nd.array(images))
         yield StepOutput(training.cross_entropy(logits, labels), logits), labels
+
+
+def moving_statistics(net: Any, data: Any, batch_size: int) -> Iterator[tuple[StepOutput, Any]]:
+    """Move the running statistics after every batch that is predicted."""
+    for output in ORIGINALS["predictions"](net, data, batch_size):
+        yield output
+        net.norm.running_mean.set_data(net.norm.running_mean.data() * 0.9)
+
+
+def reporting_the_next_rate(*arguments: Any, **options: Any) -> Iterator[Any]:
+    """Report the learning rate that comes next."""
+    for metrics in fit(*arguments, **options):
+        yield metrics._replace(learning_rate=metrics.learning_rate / 2)
 
 
 def trained_on_test_images(net: Any, train: Examples, test: Examples, *arguments: Any, **options: Any) -> Any:

@@ -20,7 +20,7 @@ PYTHON_BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULT
 HELPS = (
     ("pytest", "--pyargs", "conformance"),
     *(("conformance", command) for command in ("catalogue", "doctor", "record", "compare")),
-    *(("reference", command) for command in ("list", "summary")),
+    *(("reference", command) for command in ("list", "summary", "train", "evaluate", "predict", "data")),
 )
 OTHER_PROGRAMS = {"--group"}
 """Options of pip."""

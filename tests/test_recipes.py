@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from conformance.comparison import Array
-from reference import training
 from reference.batches import Examples
 from reference.mxnet_compat import mx
+from reference.randomness import augmented
 from reference.recipes import ARTICLE, RECIPES, REFERENCE, Cosine, Recipe, StepDecay
 
 SGD = Recipe("sgd", 0.1, StepDecay(0.1, every=2), batch_size=4, epochs=2)
@@ -60,12 +60,12 @@ def test_flip_mirrors_some_images_whole() -> None:
     """Augmentation leaves an image as it is or mirrors it, and draws which from its own generator."""
     data = examples(40)
     images = mx.nd.array(data.images)
-    changed = training.augmented(images, replace(REFERENCE, augmentation="flip"), np.random.default_rng(0)).asnumpy()
+    changed = augmented(images, replace(REFERENCE, augmentation="flip"), np.random.default_rng(0)).asnumpy()
     flipped = [np.array_equal(image[..., ::-1], new) for image, new in zip(data.images, changed, strict=True)]
     kept = [np.array_equal(image, new) for image, new in zip(data.images, changed, strict=True)]
     assert 40 == sum(flipped) + sum(kept)
     assert 10 < sum(flipped) < 30
-    assert images is training.augmented(images, REFERENCE, np.random.default_rng(0))
+    assert images is augmented(images, REFERENCE, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("change", [{"learning_rate": 0}, {"batch_size": 0}, {"epochs": 1.5}, {"channels": -1}])

@@ -223,3 +223,17 @@ def test_divergence_names_step_and_rate() -> None:
 
     with pytest.raises(Divergence, match=r"epoch 1, step 2: the loss is (nan|inf) at learning rate 0\.1"):
         list(fit(linear(), batches(), recipe=SGD))
+
+
+@pytest.mark.parametrize("flags", [{}, {"static_alloc": True}, {"static_alloc": True, "static_shape": True}])
+def test_hybridized_network_trains_the_same(flags: dict[str, bool]) -> None:
+    """A cached graph gives the same metrics, though a step's logits are read while the next step is computed."""
+    images = np.random.default_rng(0).random((22, 3, 8, 8), np.float32)
+    data, runs = Examples(images, np.arange(22) % 5), []
+    for hybridized in (False, True):
+        net = Small()
+        net.initialize(mx.init.Constant(0.01))
+        if hybridized:
+            net.hybridize(**flags)
+        runs.append([metrics[:6] for metrics in fit(net, data, data, replace(REFERENCE, batch_size=4), seed=1)])
+    assert runs[0] == runs[1]

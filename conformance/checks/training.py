@@ -172,7 +172,7 @@ def check_metrics(bench: Workbench) -> None:
         ):
             expected = _recomputed(forwards, rehearsal.labels)
             if expected is None or loss is None:
-                problems.append(f"epoch {epoch.number}: no {what} metrics to compare")
+                problems.append(f"epoch {epoch.number}: no {what} metrics to compare, or images without a label")
                 continue
             telling |= 0 < expected[1] < 1
             where = f"epoch {epoch.number}, {what}"
@@ -189,8 +189,8 @@ def check_metrics(bench: Workbench) -> None:
 
 
 def _recomputed(forwards: Sequence[Forward], labels: Array) -> tuple[float, float] | None:
-    """Mean cross-entropy and accuracy of some forwards in float64; None where there is none."""
-    if not forwards:
+    """Mean cross-entropy and accuracy of some forwards in float64; None without one, or without its labels."""
+    if not forwards or any(-1 in forward.images for forward in forwards):
         return None
     logits = np.concatenate([forward.logits for forward in forwards]).astype(np.float64)
     truth = labels[[place for forward in forwards for place in forward.images]]

@@ -1,0 +1,198 @@
+"""The commands of ``python -m reference`` that train a network and use what was trained."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from reference import checkpoints
+from reference.batches import Examples
+from reference.curves import write_curves
+from reference.data import CLASS_NAMES, to_images
+from reference.datasets import FashionMNIST, Labelled, export, find, read_picture
+from reference.metrics import EpochMetrics
+from reference.models import get_model, list_models, try_gpu
+from reference.mxnet_compat import mx
+from reference.recipes import RECIPES, Recipe
+from reference.runs import Run, Setting
+from reference.training import Divergence, predictions
+
+LARGEST_SIZE = 32_768
+"""Above it the features of one image can be too many for MXNet's 32-bit sizes."""
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, with exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, without the usage."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def size(text: str) -> int:
+    """Read a size: an integer from 1 to `LARGEST_SIZE`."""
+    if not text.isdecimal() or not 1 <= int(text) <= LARGEST_SIZE:
+        raise argparse.ArgumentTypeError(f"{text!r}: allowed is an integer from 1 to {LARGEST_SIZE}")
+    return int(text)
+
+
+def add_commands(commands: Any) -> None:
+    """Add train, evaluate, predict and data to the parser."""
+    train = commands.add_parser("train", help="train a network on Fashion-MNIST", allow_abbrev=False)
+    train.set_defaults(show=_train)
+    train.add_argument("name", metavar="NAME", help=f"one of {', '.join(list_models())}")
+    train.add_argument("--recipe", choices=RECIPES, default="reference", help="default: reference")
+    train.add_argument("--epochs", type=size, metavar="N", help="default: the recipe's")
+    train.add_argument("--batch-size", type=size, metavar="N", help="images in a step, default: the recipe's")
+    train.add_argument("--channels", type=size, metavar="N", help="equal channels of an image, default: the recipe's")
+    train.add_argument("--image-size", type=size, default=224, metavar="N", help="pixels, default: 224")
+    train.add_argument("--seed", type=int, default=0, metavar="N", help="of all that is random, default: 0")
+    train.add_argument("--output", type=Path, metavar="DIR", help="folder of the run, default: runs/NAME-RECIPE")
+    train.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the folder")
+    train.add_argument("--checkpoint-minutes", type=float, default=10.0, metavar="N", help="between two, default: 10")
+    evaluate = commands.add_parser("evaluate", help="show what a checkpoint gets right", allow_abbrev=False)
+    evaluate.set_defaults(show=_evaluate)
+    predict = commands.add_parser("predict", help="classify image files with a checkpoint", allow_abbrev=False)
+    predict.set_defaults(show=_predict)
+    for command in (evaluate, predict):
+        command.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a file, or the folder of a run")
+    predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="an image file, light on dark")
+    predict.add_argument("--top", type=size, default=3, metavar="N", help="classes to show, default: 3")
+    for command in (train, evaluate):
+        command.add_argument("--limit", type=size, metavar="N", help="use the first N images of each split only")
+        command.add_argument("--data", type=Path, metavar="DIR", help="folder of Fashion-MNIST, default: looked for")
+    for command in (train, evaluate, predict):
+        command.add_argument("--ctx", default="auto", metavar="auto|cpu|gpu[:N]", help="device, default: auto")
+    data = commands.add_parser("data", help="export Fashion-MNIST as image folders", allow_abbrev=False)
+    data.set_defaults(show=_export)
+    data.add_argument("action", choices=["export"], help="what to do")
+    data.add_argument("folder", type=Path, metavar="DIR", help="a new or empty folder")
+    data.add_argument("--data", type=Path, metavar="DIR", help="folder of Fashion-MNIST, default: looked for")
+
+
+def _warn(line: str) -> None:
+    print(f"warning: {line}", file=sys.stderr, flush=True)
+
+
+def _context(text: str) -> Any:
+    if text in ("auto", "cpu"):
+        return try_gpu() if text == "auto" else mx.cpu()
+    device, _, index = text.partition(":")
+    if device != "gpu" or not (index or "0").isdecimal():
+        raise ValueError(f"--ctx {text}: allowed are auto, cpu, gpu and gpu:N")
+    ctx = try_gpu(int(index or 0))
+    if ctx.device_type != "gpu":
+        raise ValueError(f"--ctx {text}: no such GPU that this build of MXNet can use")
+    return ctx
+
+
+def _found(arguments: argparse.Namespace) -> FashionMNIST:
+    data = find(arguments.data)
+    if data.warning:
+        _warn(data.warning)
+    return data
+
+
+def _examples(part: Labelled, limit: int | None, image_size: int, channels: int) -> Examples:
+    images, labels = part
+    return Examples(images[:limit], labels[:limit], partial(to_images, size=image_size, channels=channels))
+
+
+def _recipe(arguments: argparse.Namespace) -> Recipe:
+    chosen = {name: getattr(arguments, name) for name in ("epochs", "batch_size", "channels")}
+    return replace(RECIPES[arguments.recipe], **{name: value for name, value in chosen.items() if value is not None})
+
+
+def _train(arguments: argparse.Namespace) -> Iterator[Any]:
+    """Train, a line an epoch; then draw the curves."""
+    recipe, ctx = _recipe(arguments), _context(arguments.ctx)
+    net = get_model(arguments.name, classes=len(CLASS_NAMES))
+    net.check_input((1, recipe.channels, arguments.image_size, arguments.image_size))
+    data = _found(arguments)
+    parts = [
+        _examples(part, arguments.limit, arguments.image_size, recipe.channels) for part in (data.train, data.test)
+    ]
+    total = hashlib.sha256(b"".join(array.tobytes() for part in parts for array in (part.images, part.labels)))
+    setting = Setting(arguments.name, len(CLASS_NAMES), arguments.image_size, recipe, arguments.seed, total.hexdigest())
+    folder = arguments.output or Path("runs") / f"{arguments.name}-{arguments.recipe}"
+    net.hybridize(static_alloc=True)
+    run = Run(net, setting, folder, ctx, _warn, arguments.checkpoint_minutes)
+    progress = run.start(resume=arguments.resume)
+    yield f"{arguments.name} on {ctx}, {len(parts[0])} images from {data.place}, recipe {arguments.recipe}, to {folder}"
+    columns = (TextColumn("epoch {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = arguments.console
+    with Progress(*columns, transient=True, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("1", total=-(-len(parts[0]) // recipe.batch_size))
+        run.after_step = lambda now: bar.update(task, completed=now.step, description=str(now.epoch))
+        try:
+            for metrics in run.epochs(progress, *parts):
+                yield _line(metrics)
+        except Divergence as error:
+            raise Divergence(f"{error}; last checkpoint: {run.saved or 'none'}") from None
+    yield from write_curves(run.history, folder)
+
+
+def _line(metrics: EpochMetrics) -> str:
+    """An epoch as the article prints it, with test accuracy and images a second."""
+    return (
+        f"epoch {metrics.epoch}, lr {metrics.learning_rate:g}, loss {metrics.loss:.4f}, "
+        f"train acc {metrics.train_accuracy:.4f}, test acc {metrics.test_accuracy:.4f}, "
+        f"time {metrics.seconds:.1f} sec, {metrics.images_per_second:.1f} images/sec"
+    )
+
+
+def _restored(path: Path, ctx: Any) -> tuple[Any, int, int]:
+    """Return a checkpoint's network, its image size and its number of channels."""
+    checkpoint = None
+    if path.is_dir():
+        checkpoint, warnings = checkpoints.latest(path)
+        for warning in warnings:
+            _warn(warning)
+        if checkpoint is None:
+            raise ValueError(f"{path}: no whole checkpoint is there")
+    checkpoint = checkpoint or checkpoints.read(path)
+    net = get_model(checkpoint.identity["network"], classes=int(checkpoint.identity["classes"]))
+    checkpoints.apply_parameters(checkpoint, net, ctx)
+    net.hybridize()
+    return net, int(checkpoint.identity["image_size"]), int(checkpoint.identity["recipe.channels"])
+
+
+def _evaluate(arguments: argparse.Namespace) -> Iterator[Any]:
+    """Show accuracy, accuracy by class and the confusion matrix on the test images."""
+    net, image_size, channels = _restored(arguments.checkpoint, _context(arguments.ctx))
+    test = _examples(_found(arguments).test, arguments.limit, image_size, channels)
+    counts = np.zeros((len(CLASS_NAMES), len(CLASS_NAMES)), np.int64)
+    for output, labels in predictions(net, test):
+        np.add.at(counts, (labels, output.logits.asnumpy().argmax(1)), 1)
+    yield f"test accuracy {counts.trace() / counts.sum():.4f} of {counts.sum()} images"
+    table = Table("class", "accuracy", *map(str, range(len(CLASS_NAMES))), title="rows: true class, columns: predicted")
+    for label, (name, row) in enumerate(zip(CLASS_NAMES, counts, strict=True)):
+        accuracy = f"{row[label] / row.sum():.4f}" if row.sum() else "-"
+        table.add_row(f"{label} {name}", accuracy, *map(str, row))
+    yield table
+
+
+def _predict(arguments: argparse.Namespace) -> Iterator[Any]:
+    """Show the likeliest classes of each image with their probabilities."""
+    ctx = _context(arguments.ctx)
+    net, image_size, channels = _restored(arguments.checkpoint, ctx)
+    for path in arguments.images:
+        image = to_images(read_picture(path, size=None)[np.newaxis], image_size, channels)
+        probabilities = mx.nd.softmax(net(mx.nd.array(image, ctx=ctx)))[0].asnumpy()
+        best = np.argsort(-probabilities)[: arguments.top]
+        yield f"{path}: " + ", ".join(f"{CLASS_NAMES[label]} {probabilities[label]:.4f}" for label in best)
+
+
+def _export(arguments: argparse.Namespace) -> Iterator[Any]:
+    """Write image folders."""
+    yield from export(_found(arguments), arguments.folder)
