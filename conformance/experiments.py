@@ -66,6 +66,21 @@ def logits_after_export(bench: Runner) -> tuple[Array, Array]:
     return expected, variants.export(net, images, names).load(bench.ctx)(images).asnumpy()
 
 
+def initialized(bench: Runner, value: float) -> dict[str, tuple[float, float]]:
+    """Smallest and largest value of each parameter without an initializer of its own, after ``initialize``."""
+    net = bench.build()
+    net.initialize(mx.init.Constant(value), ctx=bench.ctx)
+    net.infer_shape(bench.images(bench.shape(1)))
+    names = structural_names(net)
+    found = {}
+    for full, parameter in net.collect_params().items():
+        if bench.graph.parameters[names[full]].settings["init"] == "default":
+            parameter._finish_deferred_init()
+            data = parameter.data()
+            found[names[full]] = (float(data.min().asscalar()), float(data.max().asscalar()))
+    return found
+
+
 def accumulated(bench: Runner) -> dict[str, tuple[Array, Array]]:
     """Each parameter's gradient after one backward, and after a second one was added to it."""
     net, images = bench.net(), bench.images(bench.shape(2, train=True))

@@ -16,7 +16,7 @@ from conformance.specification import SPECIFICATIONS
 CASE = re.compile(r"\[(?P<subject>[^\[\]]+?)-(?P<family>[a-z]+)\.[^\[\]]*\]$")
 EXECUTED = ("passed", "failed", "expected failure")
 LOST = ("crashed", "hung")
-WORDS = {"failed": "FAILED", "crashed": "CRASHED", "hung": "HUNG", "not applicable": "skipped"}
+WORDS = {"passed": "", "failed": "FAILED", "crashed": "CRASHED", "hung": "HUNG", "not applicable": "n/a"}
 """What a cell of the table says, where it is not the outcome itself."""
 
 
@@ -69,9 +69,13 @@ def write_summary(reporter: Any) -> None:
         cells[end.subject, end.family][end.outcome] += 1
     reporter.write_line("")
     reporter.write(_table(cells, seconds, reporter._tw.fullwidth))
-    reasons = Counter((end.outcome, end.subject, end.reason) for end in found.values() if end.reason)
-    for (outcome, subject, reason), number in sorted(reasons.items()):
-        reporter.write_line(f"{outcome} {number}: {subject}: {reason}")
+    reasons: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for end in found.values():
+        if end.reason:
+            reasons[end.outcome, end.reason].append(end.subject)
+    for (outcome, reason), subjects in sorted(reasons.items()):
+        names = ", ".join(dict.fromkeys(sorted(subjects, key=_order)))
+        reporter.write_line(f"{outcome} {len(subjects)}: {names}: {reason}")
     begun = {report.nodeid for reports in reporter.stats.values() for report in reports if hasattr(report, "nodeid")}
     reporter.write_line(executed(Counter(end.outcome for end in found.values()), _selected(reporter) - len(begun)))
 
@@ -96,12 +100,17 @@ def executed(outcomes: Mapping[str, int], not_begun: int) -> str:
     return f"executed {done} of {total} checks ({done / total:.1%}); {', '.join(parts)}".replace("%", " %")
 
 
+def _order(subject: str) -> tuple[int, str]:
+    """The reference networks in the order of the specification, then the others by name."""
+    names = list(SPECIFICATIONS)
+    return (names.index(subject) if subject in names else len(names), subject)
+
+
 def _table(cells: Mapping[tuple[str, str], Counter[str]], seconds: Mapping[str, float], width: int) -> str:
     """Draw the table as text, the reference networks in the order of the specification."""
-    order = [*SPECIFICATIONS, *sorted(seconds)]
     families = [family for family in FAMILIES if any(key[1] == family for key in cells)]
-    table = Table("subject", *families, "seconds", title="conformance")
-    for subject in sorted({subject for subject, _ in cells}, key=order.index):
+    table = Table("subject", *families, "seconds", title="checks that passed, by family; n/a: not applicable")
+    for subject in sorted({subject for subject, _ in cells}, key=_order):
         parts = (_cell(cells.get((subject, family), Counter())) for family in families)
         table.add_row(subject, *parts, f"{seconds[subject]:.0f}")
     console = Console(width=max(100, width), color_system=None)
@@ -111,5 +120,6 @@ def _table(cells: Mapping[tuple[str, str], Counter[str]], seconds: Mapping[str, 
 
 
 def _cell(counts: Counter[str]) -> str:
-    """What happened in one family: ``5 passed, 1 FAILED``."""
-    return ", ".join(f"{number} {WORDS.get(outcome, outcome)}" for outcome, number in counts.items()) or "-"
+    """What happened in one family: ``5, 1 FAILED`` where five passed and one failed."""
+    parts = (f"{number} {WORDS.get(outcome, outcome)}".rstrip() for outcome, number in counts.items())
+    return ", ".join(parts) or "-"

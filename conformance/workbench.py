@@ -72,6 +72,10 @@ class Workbench(Filing):
         for path, output in plain.items():
             yield path or ITSELF, precise[path].asnumpy(), output.asnumpy()
 
+    def initialized(self, value: float) -> dict[str, tuple[float, float]]:
+        """Extremes of each parameter that leaves its start to ``initialize``, when that is given a constant."""
+        return experiments.initialized(self, value)
+
     def accumulated_gradients(self) -> dict[str, tuple[Array, Array]]:
         """Each parameter's gradient after one backward and after two with ``grad_req='add'``."""
         return experiments.accumulated(self)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from conformance import Subject
-from execution_flaws import clearing, custom, imperative, through_half
+from execution_flaws import clearing, custom, imperative, initialized, through_half
 from flaws import (
     Patch,
     Small,
@@ -135,6 +135,13 @@ OWN: tuple[tuple[str, tuple[str, ...], str, Patch, str], ...] = (
         "lr_mult",
         attribute("output.bias", "lr_mult", 0),
         "output.bias: unchanged after a training step",
+    ),
+    (
+        "parameters.initialization",
+        (),
+        "starts as it likes",
+        initialized("zeros"),
+        "conv.weight: expected 0.25 everywhere, actual 0 to 0",
     ),
     (
         "behaviour.running_statistics",

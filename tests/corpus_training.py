@@ -14,6 +14,12 @@ CONVERGENCE = ("convergence",)
 LOOP = ("training",)
 
 
+def all_weights_zero(net: Any) -> None:
+    """Start with no signal and no gradient."""
+    for parameter in net.collect_params(".*weight").values():
+        parameter.init = "zeros"
+
+
 def _build(network: str, patch: Patch, classes: int) -> Any:
     return patched(get_model(network, classes=classes), patch)
 
@@ -21,6 +27,8 @@ def _build(network: str, patch: Patch, classes: int) -> Any:
 TRAINING: tuple[Fault, ...] = tuple(
     Fault("training", what, network, NOWHERE, partial(_build, network, patch), CONVERGENCE)
     for what, network, patch in (
+        ("every weight starts at 0", "resnet50", all_weights_zero),
+        ("every weight starts at 0", "densenet121", all_weights_zero),
         ("answers from memory", "resnet50", knows_the_answers),
         ("answers from memory", "alexnet", knows_the_answers),
     )

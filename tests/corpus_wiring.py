@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from corpus import ITSELF, NOWHERE, Fault, built, faults
+from execution_flaws import initialized
 from flaws import after, attribute, both, identity, overriding, reordered, setting, swap
 from reference import ResNet
 from reference.mxnet_compat import mx
@@ -159,6 +160,8 @@ PARAMETERS = faults(
         ("weight frozen", "resnet", "features.4.0.body.3", attribute("features.4.0.body.3.weight", "grad_req", "null")),
         ("bias frozen", "thin-alexnet", "output", attribute("output.bias", "grad_req", "null")),
         ("gamma frozen", "densenet", "features.5.0", attribute("features.5.0.gamma", "grad_req", "null")),
+        ("starts as it likes", "resnet", "features.0", initialized(mx.init.Normal(0.1))),
+        ("starts as it likes", "small", "conv", initialized("zeros")),
         ("gradients added", "resnet", "output", attribute("output.weight", "grad_req", "add")),
         ("rate doubled", "resnet", "output", attribute("output.bias", "lr_mult", 2)),
         ("rate 0", "small", "output", attribute("output.bias", "lr_mult", 0)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -201,25 +200,3 @@ def test_damaged_image_folders_are_named(exported: Path, tmp_path: Path) -> None
         read_folder(tmp_path / "test")
     with pytest.raises(FileNotFoundError, match="no such folder"):
         read_folder(tmp_path / "nothing")
-
-
-CONTENT = bytes(range(256)) * 1000
-
-
-class Server(BaseHTTPRequestHandler):
-    """Serves one file; an address with ``broken`` breaks off, one with ``whole`` knows no ranges."""
-
-    def do_GET(self) -> None:
-        """Answer with the content, or with the rest of it."""
-        asked = self.headers.get("Range")
-        first = int(asked.removeprefix("bytes=").rstrip("-")) if asked and "whole" not in self.path else 0
-        if "missing" in self.path or first >= len(CONTENT):
-            self.send_error(404 if "missing" in self.path else 416)
-            return
-        self.send_response(206 if first else 200)
-        self.send_header("Content-Length", str(len(CONTENT) - first))
-        self.end_headers()
-        self.wfile.write(CONTENT[first : first + 100_000] if "broken" in self.path else CONTENT[first:])
-
-    def log_message(self, *arguments: object) -> None:
-        """Say nothing."""

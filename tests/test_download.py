@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,28 @@ from reference import data, download
 
 PACKAGED = Path(data.__file__).parent / "fashion_mnist"
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+
+CONTENT = bytes(range(256)) * 1000
+
+
+class Server(BaseHTTPRequestHandler):
+    """Serves one file; an address with ``broken`` breaks off, one with ``whole`` knows no ranges."""
+
+    def do_GET(self) -> None:
+        """Answer with the content, or with the rest of it."""
+        asked = self.headers.get("Range")
+        first = int(asked.removeprefix("bytes=").rstrip("-")) if asked and "whole" not in self.path else 0
+        if "missing" in self.path or first >= len(CONTENT):
+            self.send_error(404 if "missing" in self.path else 416)
+            return
+        self.send_response(206 if first else 200)
+        self.send_header("Content-Length", str(len(CONTENT) - first))
+        self.end_headers()
+        self.wfile.write(CONTENT[first : first + 100_000] if "broken" in self.path else CONTENT[first:])
+
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
 
 
 @pytest.fixture(scope="module")

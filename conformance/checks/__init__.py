@@ -1,7 +1,7 @@
 """The families of checks, one a file.
 
 - structure: what the network is, operator by operator.
-- parameters: how many there are, and how much work they are.
+- parameters: how many there are, how much work they are, and how they start.
 - execution: every variant of execution computes the same.
 - claim: a claim computes what the reference computes, with the same weights.
 - behaviour: gradients, running statistics, dropout, batches, seeds.

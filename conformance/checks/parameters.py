@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from conformance.check import NETWORKS, Check, refuse
+from conformance.check import NETWORKS, Check, NotApplicable, Problem, owner, refuse
 from conformance.graph import Graph
 from conformance.specification import Count, count
 
@@ -87,6 +87,26 @@ def check_published_counts(bench: Workbench) -> None:
     )
 
 
-CHECKS = tuple(
-    Check(function, SOURCE, kinds=NETWORKS) for function in (check_counts, check_multiply_adds, check_published_counts)
+def check_initialization(bench: Workbench) -> None:
+    """A parameter starts as the initializer that `initialize` is given says, unless it has one of its own.
+
+    Given a constant, every such parameter is that constant. A block that sets its own start, whatever it is asked
+    for, trains otherwise than its user's recipe says.
+    """
+    start = 0.25
+    found = bench.initialized(start)
+    if not found:
+        raise NotApplicable("every parameter has an initializer of its own")
+    refuse(
+        Problem(f"{name}: expected {start} everywhere, actual {low:g} to {high:g}", owner(name))
+        for name, (low, high) in found.items()
+        if (low, high) != (start, start)
+    )
+
+
+INITIALIZE = "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/gluon/block.html#mxnet.gluon.Block.initialize"
+
+CHECKS = (
+    *(Check(counts, SOURCE, kinds=NETWORKS) for counts in (check_counts, check_multiply_adds, check_published_counts)),
+    Check(check_initialization, INITIALIZE),
 )
