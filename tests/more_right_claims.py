@@ -136,7 +136,7 @@ def sequence(*blocks: Any) -> Any:
 
 
 def summed_resnet(classes: int, known: bool = False) -> Any:
-    """Return ResNet-50 made of sums of branches; `known` gives every layer the channels that enter it."""
+    """Return ResNet-50 made of sums of branches; `known` tells every layer but the first what enters it."""
 
     def conv(filters: int, inputs: int, size: int, stride: int = 1, pad: int = 0) -> list[Any]:
         inputs = inputs if known else 0
@@ -146,7 +146,7 @@ def summed_resnet(classes: int, known: bool = False) -> Any:
         ]
 
     relu = partial(nn.Activation, "relu")
-    net = sequence(*conv(64, 3, 7, 2, 3), relu(), nn.MaxPool2D(3, 2, 1))
+    net = sequence(nn.Conv2D(64, 7, 2, 3), nn.BatchNorm(), relu(), nn.MaxPool2D(3, 2, 1))
     inputs = 64
     for stage, (width, depth) in enumerate(STAGES):
         for place in range(depth):

@@ -22,8 +22,8 @@ HELPS = (
     *(("conformance", command) for command in ("catalogue", "doctor", "record", "compare")),
     *(("reference", command) for command in ("list", "summary", "train", "evaluate", "predict", "data")),
 )
-OTHER_PROGRAMS = {"--group"}
-"""Options of pip."""
+OTHER_PROGRAMS = {"--group", "--only"}
+"""Options of pip, and of what `nox -s faults` runs."""
 
 
 def help_of(*command: str) -> str:

@@ -11,15 +11,25 @@ from conformance.check import NotApplicable
 from conformance.workbench import Workbench
 from more_right_claims import DEPARTURES, RIGHT, zoo
 
-#: What is run: all but training; of AlexNet and VGG, which are slow at their one size, what their writing can change.
-FAMILIES = ("structure", "parameters", "execution", "claim", "behaviour", "numerics", "files")
+#: What is run on those that are least alike: all but training.
+WHOLE = ("structure", "parameters", "execution", "claim", "behaviour", "numerics", "files")
+LEAST_ALIKE = ("other layers", "flat concats")
+#: What is run on the others, and on AlexNet and VGG, which are slow at their one size: what their writing can change.
+WRITING = ("structure", "parameters", "claim", "behaviour")
 OF_PLAIN = ("structure", "parameters", "claim")
+
+
+def families(what: str, name: str) -> tuple[str, ...]:
+    """The families that a right claim is run through."""
+    return WHOLE if what in LEAST_ALIKE else OF_PLAIN if name in ("alexnet", "vgg11") else WRITING
+
+
 CASES = [
     pytest.param(what, check, variant, id="-".join(filter(None, (what, check.id, variant))))
     for what, (name, _) in RIGHT.items()
     for check in CHECKS
     for variant in check.variants or ("",)
-    if check.family in (OF_PLAIN if name in ("alexnet", "vgg11") else FAMILIES) and "claim" in check.kinds
+    if check.family in families(what, name) and "claim" in check.kinds
 ]
 
 
