@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -16,7 +17,9 @@ from conformance.specification import SPECIFICATIONS
 CASE = re.compile(r"\[(?P<subject>[^\[\]]+?)-(?P<family>[a-z]+)\.[^\[\]]*\]$")
 EXECUTED = ("passed", "failed", "expected failure")
 LOST = ("crashed", "hung")
-WORDS = {"passed": "", "failed": "FAILED", "crashed": "CRASHED", "hung": "HUNG", "not applicable": "n/a"}
+WIDTH = 120
+"""Columns that the table of all families needs, one line a subject."""
+WORDS = {"passed": "", "failed": "FAILED", "crashed": "CRASHED", "hung": "HUNG"}
 """What a cell of the table says, where it is not the outcome itself."""
 
 
@@ -109,17 +112,17 @@ def _order(subject: str) -> tuple[int, str]:
 def _table(cells: Mapping[tuple[str, str], Counter[str]], seconds: Mapping[str, float], width: int) -> str:
     """Draw the table as text, the reference networks in the order of the specification."""
     families = [family for family in FAMILIES if any(key[1] == family for key in cells)]
-    table = Table("subject", *families, "seconds", title="checks that passed, by family; n/a: not applicable")
+    table = Table("subject", *families, "seconds", title="checks that passed", box=SIMPLE_HEAD)
     for subject in sorted({subject for subject, _ in cells}, key=_order):
         parts = (_cell(cells.get((subject, family), Counter())) for family in families)
         table.add_row(subject, *parts, f"{seconds[subject]:.0f}")
-    console = Console(width=max(100, width), color_system=None)
+    console = Console(width=max(WIDTH, width), color_system=None)
     with console.capture() as capture:
         console.print(table)
     return capture.get()
 
 
 def _cell(counts: Counter[str]) -> str:
-    """What happened in one family: ``5, 1 FAILED`` where five passed and one failed."""
-    parts = (f"{number} {WORDS.get(outcome, outcome)}".rstrip() for outcome, number in counts.items())
-    return ", ".join(parts) or "-"
+    """What happened in one family: ``5, 1 FAILED``; what does not apply is told below the table, with its reason."""
+    shown = {outcome: number for outcome, number in counts.items() if outcome != "not applicable"}
+    return ", ".join(f"{number} {WORDS.get(outcome, outcome)}".rstrip() for outcome, number in shown.items()) or "-"
