@@ -100,7 +100,7 @@ def test_no_subject_means_the_twelve_networks() -> None:
 def test_cases_fit_the_kind_of_subject() -> None:
     """A block of one's own gets no check that needs a reference; a claim is not compared with a snapshot."""
     families = {subject.kind: {case.check.family for case in cases([subject])} for subject in (OWN, CLAIM, REFERENCE)}
-    assert set(FAMILIES) - {"parameters", "claim", "convergence"} == families["own"]
+    assert set(FAMILIES) - {"claim", "convergence"} == families["own"]
     assert set(FAMILIES) == families["claim"]
     assert set(FAMILIES) - {"claim"} == families["reference"]
 
@@ -117,7 +117,7 @@ def test_case_becomes_a_parameter_in_its_subjects_group() -> None:
     """A subject's cases share an xdist group."""
     (group,) = parameter(Case(REFERENCE, COUNTS)).marks
     assert ("xdist_group", (REFERENCE.name,)) == (group.name, group.args)
-    assert 3 == len(parametrize_with_checks([REFERENCE], families=["parameters"]).args[1])
+    assert 4 == len(parametrize_with_checks([REFERENCE], families=["parameters"]).args[1])
 
 
 def test_unknown_family_and_expected_failure_are_refused() -> None:
