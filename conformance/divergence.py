@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from conformance.check import ITSELF, Problem, owner
 from conformance.comparison import Array, Summary, compare
 from conformance.graph import Graph
 from conformance.matching import hashes
+from conformance.rounding import GRADIENT
 from conformance.tolerances import BATCH_INDEPENDENCE, REORDERED_LAYERS
 from conformance.tracing import blocks, recorded_graph
 from reference.mxnet_compat import mx
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from conformance.workbench import Workbench
 
 REPEATS = 3
-GRADIENT = "step 1: gradient of "
 Scope = Callable[[], AbstractContextManager[Any]]
 #: In what the imperative network is run: in predict mode, and recorded in train mode.
 MODES: dict[bool, Scope] = {False: nullcontext, True: mx.autograd.record}
@@ -53,11 +54,7 @@ def between_operators(bench: Workbench) -> Problem | None:
     net, images = bench.new(train=False), bench.images(bench.shape(1, train=True))
     images.attach_grad()
     for train in (False, True):
-
-        def scope(train: bool = train) -> AbstractContextManager[Any]:
-            return mx.autograd.record(train_mode=train)  # type: ignore[no-any-return]
-
-        for path, output in block_outputs(net, images, scope).items():
+        for path, output in block_outputs(net, images, partial(mx.autograd.record, train_mode=train)).items():
             node = bench.graph.nodes[last[path]] if path in last else None
             try:
                 graph = recorded_graph(output)

@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
+from types import MappingProxyType
 
 from conformance.check import Problem, owner
 from conformance.graph import COMMUTATIVE, Graph, Node
@@ -40,17 +41,15 @@ def _hash_node(graph: Graph, node: Node, keys: Mapping[int, str]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
-def _hash_all(graph: Graph, forced: Mapping[int, str]) -> list[str]:
-    """Hash every node in order; ``forced`` replaces the hash of nodes already reported as different."""
+def hashes(graph: Graph, forced: Mapping[int, str] = MappingProxyType({})) -> list[str]:
+    """Hash every node in order: equal hashes mean equal computations, down to the images.
+
+    ``forced`` replaces the hash of nodes already reported as different.
+    """
     keys = {-1: "images"}
     for index, node in enumerate(graph.nodes):
         keys[index] = forced.get(index) or _hash_node(graph, node, keys)
     return [keys[index] for index in range(len(graph.nodes))]
-
-
-def hashes(graph: Graph) -> list[str]:
-    """Hash every node in order: equal hashes mean equal computations, down to the images."""
-    return _hash_all(graph, {})
 
 
 def _sources(graph: Graph, node: Node, keys: Sequence[str]) -> list[str]:
@@ -100,7 +99,7 @@ def differences(expected: Graph, actual: Graph, limit: int = 8) -> list[Problem]
     forced: dict[int, str] = {}
     tolerated: dict[int, str] = {}
     while len(found) < limit:
-        left, right = _hash_all(expected, tolerated), _hash_all(actual, forced)
+        left, right = hashes(expected, tolerated), hashes(actual, forced)
         missing, extra = _unmatched(left, right), _unmatched(right, left)
         if not missing and not extra:
             break
@@ -170,9 +169,9 @@ def _describe(node: Node | None, twin: Node | None, actual: Graph, extra: Sequen
 def pair_nodes(expected: Graph, actual: Graph) -> dict[int, int]:
     """Match nodes of equal hash: index in ``expected`` -> index in ``actual``, each used once."""
     waiting: dict[str, list[int]] = {}
-    for index, key in enumerate(_hash_all(actual, {})):
+    for index, key in enumerate(hashes(actual)):
         waiting.setdefault(key, []).append(index)
-    return {index: waiting[key].pop(0) for index, key in enumerate(_hash_all(expected, {})) if waiting.get(key)}
+    return {index: waiting[key].pop(0) for index, key in enumerate(hashes(expected)) if waiting.get(key)}
 
 
 def pair_parameters(expected: Graph, actual: Graph) -> dict[str, str]:

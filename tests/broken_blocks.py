@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from conformance import Subject
-from execution_flaws import clearing, custom, imperative, initialized, through_half
+from execution_flaws import (
+    clearing,
+    custom,
+    imperative,
+    initialized,
+    norm_twice,
+    statistics_moved,
+    through_half,
+    traced,
+)
 from flaws import (
     Patch,
     Small,
@@ -20,19 +29,16 @@ from flaws import (
     infinite_gradient,
     lenient,
     lossy_export,
-    moves_in_predict_mode,
-    other_when_imperative,
-    other_when_traced,
     patched,
     seeded_by_nobody,
     setting,
-    twice,
     unused,
 )
 from reference.mxnet_compat import mx
 
 GRAPHS = ("hybridized", "static_alloc", "static_shape", "imported")
 INPUT_SHAPE = (3, 32, 32)
+OTHER_WHEN_TRACED = traced(lambda F, y: y * 1.001)
 
 
 @dataclass(frozen=True)
@@ -82,28 +88,28 @@ OWN: tuple[tuple[str, tuple[str, ...], str, Patch, str], ...] = (
         "execution.same_operators",
         (),
         "another network when hybridized",
-        after("", other_when_traced),
+        after("", OTHER_WHEN_TRACED),
         "_mul_scalar",
     ),
     (
         "execution.same_operators",
         (),
         "another network when imperative",
-        after("", other_when_imperative),
+        after("", imperative(lambda y: y * 1.001)),
         "_mul_scalar",
     ),
     (
         "execution.predict_mode",
         (*GRAPHS, "fused"),
         "another network when hybridized",
-        after("", other_when_traced),
+        after("", OTHER_WHEN_TRACED),
         "logits of run 1",
     ),
     (
         "execution.train_mode",
         GRAPHS,
         "another network when hybridized",
-        after("", other_when_traced),
+        after("", OTHER_WHEN_TRACED),
         "first diverging layer: node 7 _mul_scalar",
     ),
     ("execution.train_mode", ("hybridized",), "counting calls", after("", counting_calls), "step 1: logits"),
@@ -147,14 +153,14 @@ OWN: tuple[tuple[str, tuple[str, ...], str, Patch, str], ...] = (
         "behaviour.running_statistics",
         (),
         "BatchNorm called twice",
-        twice,
+        norm_twice("norm"),
         "norm.running_mean after 1 backward",
     ),
     (
         "behaviour.running_statistics",
         (),
         "moves in predict mode",
-        moves_in_predict_mode,
+        statistics_moved("norm", lambda: not mx.autograd.is_recording()),
         "running statistics of norm.running_mean moved in predict mode",
     ),
     (

@@ -7,29 +7,12 @@ from typing import Any
 
 from corpus import ITSELF, NOWHERE, Fault, built, faults
 from execution_flaws import initialized
-from flaws import after, attribute, both, identity, overriding, reordered, setting, swap
+from flaws import after, attribute, both, identity, overriding, reordered, setting, shared, swap, unused
 from reference import ResNet
 from reference.mxnet_compat import mx
 from small_networks import BUILD, densenet, thin_vgg
 
 nn = mx.gluon.nn
-
-
-def shared(path: str, place: str, other: str, build: Any) -> Any:
-    """Let one layer use another one's parameters."""
-
-    def patch(net: Any) -> None:
-        parent = net
-        for part in other.split("."):
-            parent = parent[int(part)] if part.isdigit() else getattr(parent, part)
-        swap(f"{path}.{place}", partial(build, params=parent.params))(net)
-
-    return patch
-
-
-def unused(net: Any) -> None:
-    """Register a layer that is never called."""
-    net.extra = nn.Dense(3, in_units=3)
 
 
 def right_before_left(net: Any, F: Any, x: Any) -> Any:
@@ -152,9 +135,9 @@ PARAMETERS = faults(
     "parameters",
     (
         ("two layers share parameters", "resnet", "features.4.1.body.6",
-         shared("features.4.1.body", "6", "features.4.0.body.6", partial(nn.Conv2D, 32, 1))),
+         shared("features.4.1.body.6", "features.4.0.body.6", partial(nn.Conv2D, 32, 1))),
         ("two dense layers share parameters", "densenet", "features.6.1.body.5",
-         shared("features.6.1.body", "5", "features.6.0.body.5", partial(nn.Conv2D, 16, 3, padding=1))),
+         shared("features.6.1.body.5", "features.6.0.body.5", partial(nn.Conv2D, 16, 3, padding=1))),
         ("unused layer", "densenet", "extra", unused),
         ("unused layer", "small", "extra", unused),
         ("weight frozen", "resnet", "features.4.0.body.3", attribute("features.4.0.body.3.weight", "grad_req", "null")),

@@ -74,8 +74,8 @@ def run(seed: int, networks: list[str], workers: int) -> Round:
         if not report.is_file():
             raise SystemExit(f"seed {seed}: pytest ended with exit code {done.returncode}:\n{done.stdout}{done.stderr}")
         cases = list(ET.parse(report).iter("testcase"))
-    failed = tuple(case.get("name", "") for case in cases if case.find("failure") is not None)
-    failed += tuple(case.get("name", "") for case in cases if case.find("error") is not None)
+    bad = (case for case in cases if any(case.find(kind) is not None for kind in ("failure", "error")))
+    failed = tuple(case.get("name", "") for case in bad)
     executed = sum(case.find("skipped") is None for case in cases)
     return Round(seed, failed, executed, done.returncode)
 

@@ -86,6 +86,11 @@ def swap(path: str, build: Callable[[], Any]) -> Patch:
     return patch
 
 
+def shared(path: str, other: str, build: Callable[..., Any]) -> Patch:
+    """Let one layer, built again, use another one's parameters."""
+    return lambda net: swap(path, lambda: build(params=layer(net, other).params))(net)
+
+
 def identity(path: str) -> Patch:
     """Leave a block out."""
     return swap(path, nn.HybridSequential)
@@ -138,43 +143,9 @@ def knows_the_answers(net: Any) -> None:
     net.forward = forward
 
 
-def other_when_traced(F: Any, logits: Any) -> Any:
-    """Scale the logits in the hybridized network only."""
-    return logits * 1.001 if F is mx.sym else logits
-
-
-def other_when_imperative(F: Any, logits: Any) -> Any:
-    """Scale the logits in the imperative network only."""
-    return logits * 1.001 if F is mx.nd else logits
-
-
 def unused(net: Any) -> None:
     """Register a layer that is never called."""
     net.extra = nn.Dense(3, in_units=3)
-
-
-def shared(net: Any) -> None:
-    """Let two layers of one stage use one convolution's parameters."""
-    stage = layer(net, "features.4")
-    stage[2].body._children["0"] = nn.Conv2D(64, 1, params=stage[1].body[0].params)
-
-
-def twice(net: Any) -> None:
-    """Call one BatchNorm twice, which updates its running statistics twice."""
-    inner = net.norm.hybrid_forward
-    net.norm.hybrid_forward = lambda F, x, **params: inner(F, inner(F, x, **params), **params)
-
-
-def moves_in_predict_mode(net: Any) -> None:
-    """Move a running mean in every call."""
-    inner = net.norm.forward
-
-    def forward(x: Any) -> Any:
-        if isinstance(x, mx.nd.NDArray) and not mx.autograd.is_recording():
-            net.norm.running_mean.set_data(net.norm.running_mean.data() + 1)
-        return inner(x)
-
-    net.norm.forward = forward
 
 
 def stride_on_the_other_convolution(net: Any) -> None:

@@ -29,11 +29,10 @@ from corpus_execution import EXECUTION
 from corpus_layers import LAYERS
 from corpus_training import TRAINING
 from corpus_wiring import WIRING
-from kill_table import NAMED_AT_LEAST, Kill, Row, summary, table
+from kill_table import NAMED_AT_LEAST, SNAPSHOT, Kill, Row, summary, table
 from small_networks import BUILD, claim, own
 
 CORPUS: tuple[Fault, ...] = (*LAYERS, *WIRING, *EXECUTION, *TRAINING)
-SNAPSHOT = "structure.snapshot"
 TIME_LIMIT = 120.0
 """Seconds for one fault in one setting; a crash or a hang counts as caught, as the suite reports it by name."""
 

@@ -14,8 +14,9 @@ from conformance.layerwise import record_layers
 from conformance.record_file import WHOLE_SUFFIX, SubjectRecord, Tensor
 from conformance.subject import Subject
 from conformance.workbench import Workbench
+from execution_flaws import custom
 from flaws import Patch, nn, patched
-from reference.mxnet_compat import HybridBlock, mx
+from reference.mxnet_compat import HybridBlock
 
 SHAPE = (3, 8, 8)
 
@@ -27,39 +28,8 @@ def end_of(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[
     return end.value.code, *capsys.readouterr()
 
 
-class WrongBackward(mx.operator.CustomOp):
-    """Passes values on, and gradients times a factor."""
-
-    def __init__(self, factor: float) -> None:
-        """Keep the factor."""
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, is_train: bool, req: Any, in_data: Any, out_data: Any, aux: Any) -> None:
-        """Copy the input."""
-        self.assign(out_data[0], req[0], in_data[0])
-
-    def backward(self, req: Any, out_grad: Any, in_data: Any, out_data: Any, in_grad: Any, aux: Any) -> None:
-        """Scale the gradient."""
-        self.assign(in_grad[0], req[0], out_grad[0] * self.factor)
-
-
-@mx.operator.register("conformance_wrong_backward")
-class WrongBackwardOperator(mx.operator.CustomOpProp):
-    """The operator, which a network holds in every recording, with a factor of 1 where it is right."""
-
-    def __init__(self, factor: str, **marks: str) -> None:
-        """Read the attribute; what tracing marks operators with is an attribute, too."""
-        super().__init__(need_top_grad=True)
-        self.factor = float(factor)
-
-    def create_operator(self, ctx: Any, shapes: Any, dtypes: Any) -> WrongBackward:
-        """Return the operator."""
-        return WrongBackward(self.factor)
-
-
 class Passing(HybridBlock):
-    """A layer of that operator."""
+    """A layer of an operator written in Python, right with a factor of 1."""
 
     def __init__(self, factor: float = 1.0) -> None:
         """Keep the factor."""
@@ -68,7 +38,7 @@ class Passing(HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         """Pass the input on."""
-        return F.Custom(x, op_type="conformance_wrong_backward", factor=str(self.factor))
+        return custom(self.factor)(F, x)
 
 
 class Deep(HybridBlock):

@@ -70,8 +70,7 @@ def test_right_network_meets_no_failure() -> None:
 
 def test_process_of_a_fault_may_crash() -> None:
     """A fault that ends its process counts as caught, as the suite reports it by name."""
-    crashing = Fault("execution", "crash", "small", "", own("small", BUILD["small"]).build)
-    object.__setattr__(crashing, "network", "absent")  # its process ends before it answers
+    crashing = Fault("execution", "crash", "absent", "", None)  # its process ends before it answers
     assert Kill(("crashed",)) == isolated(crashing, "claim")
 
 

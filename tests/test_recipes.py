@@ -12,25 +12,8 @@ from conformance.comparison import Array
 from reference.batches import Examples
 from reference.mxnet_compat import mx
 from reference.randomness import augmented
-from reference.recipes import ARTICLE, RECIPES, REFERENCE, Cosine, Recipe, StepDecay
-
-SGD = Recipe("sgd", 0.1, StepDecay(0.1, every=2), batch_size=4, epochs=2)
-CLASSES = 3
-
-
-def examples(number: int = 10, first: int = 0) -> Examples:
-    """Return random images (N, 2, 4, 4) with labels that follow from them."""
-    images = np.random.default_rng(first).random((number, 2, 4, 4), np.float32)
-    return Examples(images, (images[:, 0].sum((1, 2)) * 7).astype(np.int64) % CLASSES)
-
-
-def linear(value: float | None = None) -> Any:
-    """Return a linear network of two parameters, with all weights equal, or without weights."""
-    net = mx.gluon.nn.Dense(CLASSES)
-    if value is not None:
-        net.initialize(mx.init.Constant(value))
-        net(mx.nd.zeros((1, 2, 4, 4)))
-    return net
+from reference.recipes import ARTICLE, RECIPES, REFERENCE, Cosine
+from test_training import examples
 
 
 @pytest.mark.parametrize(
