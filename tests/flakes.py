@@ -1,18 +1,22 @@
 """Look for false alarms: the catalogue on the right networks, over seeds and orders, with one and two workers.
 
-``python tests/flakes.py RUNS [NETWORK ...]`` runs the catalogue RUNS times on each network named (default: all 12),
-every time with another seed and in another random order, and prints failures out of network-runs with the bound
-that follows. Exit code 1 where anything failed.
+``python tests/flakes.py RUNS [NETWORK ...] [--log FILE]`` runs the catalogue RUNS times on each network named
+(default: all 12), every time with another seed and in another random order, and prints failures out of network-runs
+with the bound that follows. With a log, every round is added to it as it ends, the seeds go on after its last, and what
+is printed is about all its rounds. Exit code 1 where anything failed.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import random
 import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from conformance.specification import SPECIFICATIONS
@@ -23,19 +27,34 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Round:
-    """One run of pytest: which networks failed, and how many cases ran.
+    """One run of pytest on some networks.
 
     Attributes:
         seed: Of weights, images, dropout masks and of the order.
-        failed: Cases that failed, by id.
+        workers: Processes it ran in.
+        networks: It ran on.
         executed: How many cases ran.
+        failed: Cases that failed, by id.
         code: Pytest's exit code.
     """
 
     seed: int
-    failed: tuple[str, ...]
+    workers: int
+    networks: tuple[str, ...]
     executed: int
+    failed: tuple[str, ...]
     code: int
+
+    @property
+    def failures(self) -> int:
+        """How many networks failed; a run that failed without a failed case counts as one."""
+        networks = {name.partition("[")[2].partition("-")[0] for name in self.failed}
+        return len(networks) or int(self.code != 0)
+
+    def __str__(self) -> str:
+        """One line."""
+        words = f"FAILED {' '.join(self.failed)}" if self.failures else "passed"
+        return f"seed {self.seed}, {self.workers} worker(s), {len(self.networks)} networks: {words}"
 
 
 def upper_bound(runs: int, failures: int = 0) -> float:
@@ -63,7 +82,7 @@ def pytest_collection_modifyitems(config: object, items: list) -> None:  # type:
     items[:] = [item for group in groups for item in group]
 
 
-def run(seed: int, networks: list[str], workers: int) -> Round:
+def run(seed: int, networks: Sequence[str], workers: int) -> Round:
     """Run the catalogue once."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
@@ -77,26 +96,41 @@ def run(seed: int, networks: list[str], workers: int) -> Round:
     bad = (case for case in cases if any(case.find(kind) is not None for kind in ("failure", "error")))
     failed = tuple(case.get("name", "") for case in bad)
     executed = sum(case.find("skipped") is None for case in cases)
-    return Round(seed, failed, executed, done.returncode)
+    return Round(seed, workers, tuple(networks), executed, failed, done.returncode)
 
 
-def main(runs: int, networks: list[str], first: int = 1) -> None:
-    """Run rounds, with two workers and with one in turn."""
-    failed = cases = 0
-    for number in range(runs):
-        workers = 2 - number % 2
-        found = run(first + number, networks, workers)
-        subjects = {name.partition("[")[2].partition("-")[0] for name in found.failed}
-        failed, cases = failed + len(subjects), cases + found.executed
-        words = f"FAILED {' '.join(found.failed)}" if found.failed or found.code else "passed"
-        print(f"seed {found.seed}, {workers} worker(s), {len(networks)} networks: {words}", flush=True)
-        failed += bool(found.code and not found.failed)
-    total = runs * len(networks)
+def read(log: Path) -> list[Round]:
+    """Return the rounds of a log, or none where there is none yet."""
+    found = [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
+    return [Round(**{**each, "networks": tuple(each["networks"]), "failed": tuple(each["failed"])}) for each in found]
+
+
+def summary(rounds: Sequence[Round]) -> str:
+    """Say how many network-runs failed out of how many, and what that excludes."""
+    failed, total = sum(each.failures for each in rounds), sum(len(each.networks) for each in rounds)
     bound = f"; below {upper_bound(total):.2%} a network-run with 95 % confidence" if not failed else ""
-    print(f"{failed} failures in {total} network-runs ({cases} cases){bound}")
-    if failed:
+    return f"{failed} failures in {total} network-runs ({sum(each.executed for each in rounds)} cases){bound}"
+
+
+def main(runs: int, networks: Sequence[str], log: Path | None = None) -> None:
+    """Run rounds, with two workers and with one in turn."""
+    rounds = read(log) if log else []
+    first = max((each.seed for each in rounds), default=0) + 1
+    for seed in range(first, first + runs):
+        rounds.append(run(seed, networks, 1 + seed % 2))
+        print(rounds[-1], flush=True)
+        if log:
+            with log.open("a") as file:
+                file.write(json.dumps(asdict(rounds[-1])) + "\n")
+    print(summary(rounds))
+    if any(each.failures for each in rounds):
         raise SystemExit(1)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 17, sys.argv[2:] or list(SPECIFICATIONS))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=int, nargs="?", default=17, metavar="RUNS", help="rounds, default: 17")
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help="default: all 12")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="JSON lines, a line a round")
+    arguments = parser.parse_args()
+    main(arguments.runs, arguments.networks or list(SPECIFICATIONS), arguments.log)

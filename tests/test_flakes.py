@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from flakes import Round, main, pytest_collection_modifyitems, upper_bound
+from flakes import Round, main, pytest_collection_modifyitems, read, upper_bound
 
 ITEMS = [
     SimpleNamespace(nodeid=f"x::test_check[{name}-a.b{place}]") for name in ("vgg11", "alexnet") for place in "1234"
@@ -39,14 +40,22 @@ def test_upper_bound_is_the_rule_of_three() -> None:
 def test_failures_are_counted_by_network(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Two failed checks of one network are one failed network-run, and the exit code is 1."""
     failed = ("test_check[vgg11-a.b]", "test_check[vgg11-a.c]")
-    monkeypatch.setattr("flakes.run", lambda seed, networks, workers: Round(seed, failed * (seed == 1), 10, seed == 1))
+    monkeypatch.setattr(
+        "flakes.run",
+        lambda seed, networks, workers: Round(seed, workers, tuple(networks), 10, failed * (seed == 1), seed == 1),
+    )
     with pytest.raises(SystemExit):
         main(2, ["vgg11", "alexnet"])
     assert "1 failures in 4 network-runs (20 cases)" in capsys.readouterr().out
 
 
-def test_no_failure_gives_a_bound(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Runs without a failure end with the rate that they exclude."""
-    monkeypatch.setattr("flakes.run", lambda seed, networks, workers: Round(seed, (), 10, 0))
-    main(3, ["vgg11"])
+def test_log_is_gone_on_with(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A second search goes on with the next seed, and its result is about the rounds of both."""
+    monkeypatch.setattr("flakes.run", lambda seed, networks, workers: Round(seed, workers, tuple(networks), 10, (), 0))
+    log = tmp_path / "flakes.jsonl"
+    main(1, ["vgg11"], log)
+    main(2, ["vgg11"], log)
+    assert [(1, 2), (2, 1), (3, 2)] == [(each.seed, each.workers) for each in read(log)]
     assert "0 failures in 3 network-runs (30 cases); below 63.16% a network-run" in capsys.readouterr().out
