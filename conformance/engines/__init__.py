@@ -1,4 +1,4 @@
-"""Engines that share no code with MXNet: what a network must compute is what they all compute.
+"""Other engines: what shares no code with MXNet and must say the same.
 
-Importing this package imports no engine; a module named after an engine does.
+Nothing here is imported by a run that does not ask for it, and each engine is an extra of its own: ``onnx``, ``torch``.
 """

@@ -1,76 +1,94 @@
-"""A port: one of the networks in another engine, as the checks see it, whatever the engine is."""
+"""What a port is: a network of another engine that claims to be one of Gluon's.
+
+A port shows itself as a canonical graph in MXNet's words, so it is compared as every other claim is: operators,
+attributes and wiring by ``conformance/matching.py``, weights through matching nodes, numbers node by node.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from conformance.comparison import Array
-from conformance.graph import Attributes, Graph
-
-
-class PortError(ValueError):
-    """A port that cannot be loaded, read, given weights or run, said in one line."""
-
-
-class NotOffered(Exception):
-    """What this engine or format cannot do, said in words: a check that needs it is not applicable."""
-
-
-class Layer(NamedTuple):
-    """One operator of a port with its output.
-
-    Attributes:
-        name: What the port calls it.
-        kind: The canonical graph's word for it (Convolution, BatchNorm, ...), or the engine's own where there is none.
-        attributes: As the canonical graph has them, None where the format does not tell.
-        output: What it computed.
-    """
-
-    name: str
-    kind: str
-    attributes: Attributes | None
-    output: Array
-
-
-@dataclass
-class Gradients:
-    """One training step in float64 without dropout, in the order in which the parameters are first used.
-
-    Attributes:
-        loss: Softmax cross-entropy of each image, (N,).
-        images: Gradient of the sum of the losses with respect to the images.
-        parameters: The same with respect to each parameter that learns, by name.
-        statistics: Running statistics after the step, by name.
-    """
-
-    loss: Array
-    images: Array
-    parameters: dict[str, Array] = field(default_factory=dict)
-    statistics: dict[str, Array] = field(default_factory=dict)
+from conformance.graph import Graph, Node
 
 
 class Port(Protocol):
-    """A network in another engine, ready to run.
+    """A network of another engine, in predict mode.
 
-    What an engine or format cannot do raises :class:`NotOffered` with the reason.
+    Attributes:
+        engine: Name and version, such as ``ONNX Runtime 1.26.0``.
+        graph: Its operators in MXNet's words (Convolution, BatchNorm, Pooling, ...), with canonical attributes as far
+            as the format tells. A node's ``block`` is what its own format calls the layer, and parameters are in the
+            order of their first use.
+        weights: The value of every parameter of ``graph``, by name, in that order and in MXNet's layout.
     """
 
-    def graph(self, shape: tuple[int, ...]) -> Graph:
-        """Its canonical graph for images of a shape (N, C, H, W), parameters in order of first use."""
+    @property
+    def engine(self) -> str:
+        """Name and version of what runs it."""
 
-    def parameters(self) -> list[tuple[str, Array]]:
-        """Its parameters and running statistics in order of first use."""
+    @property
+    def graph(self) -> Graph:
+        """Its canonical graph."""
 
-    def set_weights(self, values: Sequence[Array]) -> None:
-        """Give it other parameters, in that order; raises PortError where number or shapes do not fit."""
+    @property
+    def weights(self) -> Mapping[str, Array]:
+        """Value of every parameter."""
 
-    def layers(self, images: Array) -> Iterator[Layer]:
-        """Every operator in the order in which they run, in predict mode."""
+    def set_weights(self, values: Mapping[str, Array]) -> None:
+        """Give it other weights.
+
+        Args:
+            values: Every parameter of ``graph``, by name, in MXNet's layout.
+        """
+
+    def layers(self, images: Array) -> Iterator[tuple[Node, Array]]:
+        """Output of every node of ``graph`` that the engine computes by itself, in order, in predict mode.
+
+        Args:
+            images: float32 of shape (N, C, H, W).
+        """
 
     def logits(self, images: Array) -> Array:
-        """Logits (N, classes) of images (N, C, H, W) in predict mode."""
+        """Predict.
 
-    def gradients(self, images: Array, labels: Array) -> Gradients:
-        """A training step in float64 without dropout; its own weights stay as they are."""
+        Args:
+            images: float32 of shape (N, C, H, W).
+
+        Returns:
+            Logits (N, classes).
+        """
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one forward and backward in train mode computes, in float64 and with dropout off.
+
+    Attributes:
+        logits: (N, classes), with the batch's own statistics in BatchNorm.
+        loss: Softmax cross-entropy of each sample (N,).
+        images: Gradient of the summed loss with respect to the images (N, C, H, W).
+        gradients: The same for every trained parameter, by name, in MXNet's layout.
+        statistics: Every running statistic after the step, by name.
+    """
+
+    logits: Array
+    loss: Array
+    images: Array
+    gradients: Mapping[str, Array]
+    statistics: Mapping[str, Array]
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """A port that can also be trained."""
+
+    def step(self, images: Array, labels: Array) -> Step:
+        """Run one forward and backward in train mode, in float64, with dropout off; its weights stay as they are.
+
+        Args:
+            images: float64 of shape (N, C, H, W).
+            labels: Integers (N,).
+        """
