@@ -5,6 +5,7 @@ In float32 the gradients of deep networks with BatchNorm are rounding noise of s
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import numpy as np
@@ -60,7 +61,9 @@ def step_differences(bench: Workbench, port: Trainable, names: dict[str, str]) -
         What differs: forward, then running statistics in the order of the graph, then gradients from the loss to the
         images, each with the port's layer.
     """
-    expected, actual = reference_step(bench), port.step(*batch(bench))
+    expected = reference_step(bench)
+    gc.collect()  # blocks sit in reference cycles: give the reference's memory back first
+    actual = port.step(*batch(bench))
     bound = (PORT_STEP.bound, PORT_STEP.provenance)
     for name in ("logits", "loss"):
         yield from map(Problem, compare(f"train mode: {name}", getattr(expected, name), getattr(actual, name), *bound))

@@ -7,6 +7,7 @@ which MXNet computes in float64, is rounded to float32 for PyTorch too.
 from __future__ import annotations
 
 import copy
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -52,6 +53,7 @@ def reference_trained(bench: Workbench, optimizer: str) -> dict[str, Array]:
 
 def port_trained(port: TorchPort, bench: Workbench, optimizer: str, frozen: set[str]) -> Iterator[tuple[str, Array]]:
     """The same in PyTorch, one by one; ``frozen`` are parameters that do not learn."""
+    gc.collect()  # blocks and trainers sit in reference cycles: give the reference's memory back first
     module = copy.deepcopy(port.module).double().train()
     step_of = OPTIMIZERS[optimizer]([tensor for name, tensor in module.named_parameters() if name not in frozen])
     for step in range(1, STEPS + 1):
