@@ -23,7 +23,7 @@ def _windows(images: Array, kernel: int, stride: int, pad: int, filled: float) -
 
 
 def convolution(images: Array, weight: Array, bias: Array, stride: int = 1, pad: int = 0) -> Array:
-    """y[n, o, h, w] = bias[o] + sum over c, i, j of x[n, c, h s + i - pad, w s + j - pad] weight[o, c, i, j]; s: stride."""
+    """y[n, o, h, w] = bias[o] + sum over c, i, j of x[n, c, h s + i - p, w s + j - p] weight[o, c, i, j]."""
     windows = _windows(images, weight.shape[-1], stride, pad, 0)
     return np.einsum("nchwij,ocij->nohw", windows, weight) + bias[:, None, None]  # type: ignore[no-any-return]
 
