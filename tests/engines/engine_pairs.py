@@ -1,0 +1,84 @@
+"""A reference network and the same in PyTorch, with the same weights, and what both compute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from conformance.comparison import Array
+from conformance.engines.torch_networks import BatchNorm, build
+from conformance.engines.torch_port import TorchPort
+from conformance.graph import Node
+from conformance.matching import differences, pair_nodes
+from conformance.specification import SPECIFICATIONS
+from conformance.subject import Subject
+from conformance.workbench import Workbench
+from reference.mxnet_compat import mx
+
+#: Image sides at which AlexNet and VGG are trained: float64 is slow, and their dense layers are most of the memory.
+SIDES = {"alexnet": 95, "vgg": 64}
+#: BatchNorm's settings as MXNet's operators get them: float32 scalars, whatever the type of the tensors.
+EPSILON, MOMENTUM = (float(np.float32(value)) for value in (1e-5, 0.9))
+
+
+@dataclass
+class Pair:
+    """A reference network and its port, which gets the same weights by position.
+
+    Attributes:
+        bench: The reference network's workbench, in float32.
+        port: The same network in PyTorch.
+    """
+
+    bench: Workbench
+    port: TorchPort
+
+    def __post_init__(self) -> None:
+        """Give the port the reference's weights."""
+        self.port.set_weights({twin: self.bench.values[name] for name, twin in self.names.items()})
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """The reference's parameters in order, and those of the port at the same places."""
+        expected, actual = self.bench.graph.parameters, self.port.graph.parameters
+        for one, other in zip(expected.values(), actual.values(), strict=True):
+            assert (one.slot, one.shape) == (other.slot, other.shape), f"{one.name} and {other.name}"
+        return dict(zip(expected, actual, strict=True))
+
+    @cached_property
+    def nodes(self) -> dict[int, int]:
+        """Positions of the port's nodes by those of the reference's."""
+        assert not differences(self.bench.graph, self.port.graph)
+        return pair_nodes(self.bench.graph, self.port.graph)
+
+    def layers(self, images: Array) -> Iterator[tuple[Node, Array, Array]]:
+        """Every layer's output in predict mode: the reference's and the port's."""
+        outputs = self.bench.node_outputs(images.shape, images=mx.nd.array(images))
+        expected = {self.nodes[node.position]: array for node, array in outputs}
+        for node, actual in self.port.layers(images):
+            yield node, expected.pop(node.position), actual
+        assert not expected
+
+
+def pair(network: str, *, small: bool = False) -> Pair:
+    """Build a network in both engines, at full depth and width.
+
+    Args:
+        network: One of the 12.
+        small: Whether AlexNet and VGG are built for smaller images than 224, all others trained at 64 pixels.
+    """
+    spec = SPECIFICATIONS[network]
+    if small:
+        side = SIDES.get(spec.family, spec.train_size)
+        spec = replace(spec, full_size=side, train_size=side, other_size=side)
+    sizes: dict[str, Any] = {"image_size": spec.full_size} if spec.family in SIDES else {}
+    bench = Workbench(Subject(network, architecture=network, specification=spec))
+    made = Pair(bench, TorchPort(build(network, **sizes), bench.shape(), network))
+    for module in made.port.module.modules():
+        if isinstance(module, BatchNorm):
+            module.eps, module.momentum = EPSILON, 1 - MOMENTUM
+    return made
