@@ -8,6 +8,8 @@ What MXNet 1.9.1's ``mx.onnx.export_model`` does with the networks' operators, a
 - A dynamic batch leaves the output without any size: (N, classes) is written here.
 - It writes a BatchNorm's gamma where ``fix_gamma`` makes MXNet take 1: ones are exported here.
 - Convolutions and poolings get no name: every node is named by its output here.
+- It turns every weight into a Python list, 5 GB of them for a VGG: here it is told that large weights are inputs, and
+  their values are put in afterwards.
 - Dropout becomes Identity, as predict mode has it, and is left so.
 - It reads ``onnx.mapping``, which later versions of onnx have no more.
 """
@@ -29,6 +31,8 @@ from reference.mxnet_compat import mx
 
 OPSET, IR_VERSION = 13, 8
 """The newest operator set that MXNet's converters are written for, and the file format of its time."""
+LARGE = 1 << 14
+"""Elements of a weight from which on the exporter does not see it."""
 
 
 def to_onnx(symbol: Any, parameters: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
@@ -51,10 +55,21 @@ def to_onnx(symbol: Any, parameters: Mapping[str, Any], shape: tuple[int, ...]) 
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of onnx.mapping
         path = str(Path(folder) / "network.onnx")
-        batch = (None, *shape[1:])
-        mx.onnx.export_model(symbol, values, [shape], np.float32, path, dynamic=True, dynamic_input_shapes=[batch])
+        large = {name: value for name, value in values.items() if value.size > LARGE}
+        inputs = {name: large[name].shape for name in symbol.list_inputs() if name in large}
+        order = [name for name in symbol.list_inputs() if name in large or name not in values]
+        mx.onnx.export_model(
+            symbol,
+            {name: value for name, value in values.items() if name not in large},
+            [inputs.get(name, shape) for name in order],
+            np.float32,
+            path,
+            dynamic=True,
+            dynamic_input_shapes=[inputs.get(name, (None, *shape[1:])) for name in order],
+        )
         model = onnx.load(path)
-    _put_right(onnx, model, shape)
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(each.asnumpy(), name) for name, each in large.items())
+    _put_right(onnx, model)
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -68,7 +83,7 @@ def _fixed_gammas(symbol: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {name: mx.nd.ones_like(parameters[name]) for name in names}
 
 
-def _put_right(onnx: Any, model: Any, shape: tuple[int, ...]) -> None:
+def _put_right(onnx: Any, model: Any) -> None:
     """Change in place what the exporter gets wrong."""
     del model.opset_import[:]
     model.opset_import.append(onnx.helper.make_opsetid("", OPSET))

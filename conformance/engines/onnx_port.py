@@ -45,7 +45,7 @@ class OnnxPort:
         reader = Reader(self._nodes(), self.input, self._constants, self._shapes())
         self.graph: Graph = reader.read(self.output)
         self._transposed = reader.transposed
-        self._sessions: dict[bool, Any] = {}
+        self._sessions: dict[tuple[str, ...], Any] = {}
 
     def _ends(self) -> tuple[str, str, tuple[int, ...]]:
         """Names of input and output, and the input's sizes, 0 where they are open."""
@@ -112,35 +112,32 @@ class OnnxPort:
                 each.CopyFrom(self.onnx.numpy_helper.from_array(value, each.name))
         self._sessions.clear()
 
-    def session(self, *, inner: bool) -> Any:
-        """ONNX Runtime's session, with every node's output where ``inner``."""
+    def session(self, inner: tuple[str, ...] = ()) -> Any:
+        """ONNX Runtime's session, whose outputs are the model's and those of inner nodes."""
         if inner not in self._sessions:
             graph, options = self.model.graph, self.runtime.SessionOptions()
             options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
             options.log_severity_level = 3
             before = len(graph.output)
-            if inner:
-                empty = self.onnx.helper.make_empty_tensor_value_info
-                graph.output.extend(empty(name) for name in self._inner() if name != self.output)
+            empty = self.onnx.helper.make_empty_tensor_value_info
+            graph.output.extend(empty(name) for name in inner if name != self.output)
             content = self.model.SerializeToString()
             del graph.output[before:]
             self._sessions.clear()  # one at a time: each holds all weights
             self._sessions[inner] = self.runtime.InferenceSession(content, options, ["CPUExecutionProvider"])
         return self._sessions[inner]
 
-    def _inner(self) -> Sequence[str]:
-        return list(dict.fromkeys(node.output for node in self.graph.nodes))
-
-    def layers(self, images: Array) -> Iterator[tuple[Node, Array]]:
-        """Output of every node, in order."""
-        names = self._inner()
-        values = dict(zip(names, self._run(self.session(inner=True), names, images), strict=True))
-        for node in self.graph.nodes:
+    def layers(self, images: Array, step: int = 1) -> Iterator[tuple[Node, Array]]:
+        """Output of every node, in order, or of every ``step``-th from the last on."""
+        nodes = self.graph.nodes[::-1][::step][::-1]
+        names = tuple(dict.fromkeys(node.output for node in nodes))
+        values = dict(zip(names, self._run(self.session(names), names, images), strict=True))
+        for node in nodes:
             yield node, values[node.output]
 
     def logits(self, images: Array) -> Array:
         """Logits (N, classes)."""
-        (found,) = self._run(self.session(inner=False), [self.output], images)
+        (found,) = self._run(self.session(), [self.output], images)
         return found
 
     def _run(self, session: Any, names: Sequence[str], images: Array) -> list[Array]:
