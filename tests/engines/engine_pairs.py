@@ -21,8 +21,8 @@ from reference.mxnet_compat import mx
 
 #: Image sides at which AlexNet and VGG are trained: float64 is slow, and their dense layers are most of the memory.
 SIDES = {"alexnet": 95, "vgg": 64}
-#: BatchNorm's settings as MXNet's operators get them: float32 scalars, whatever the type of the tensors.
-EPSILON, MOMENTUM = (float(np.float32(value)) for value in (1e-5, 0.9))
+#: BatchNorm's momentum as MXNet's operator gets it: a float32 scalar, whatever the type of the tensors.
+MOMENTUM = float(np.float32(0.9))
 
 
 @dataclass
@@ -77,8 +77,9 @@ def pair(network: str, *, small: bool = False) -> Pair:
         spec = replace(spec, full_size=side, train_size=side, other_size=side)
     sizes: dict[str, Any] = {"image_size": spec.full_size} if spec.family in SIDES else {}
     bench = Workbench(Subject(network, architecture=network, specification=spec))
-    made = Pair(bench, TorchPort(build(network, **sizes), bench.shape(), network))
+    bench.in_float64.values = bench.values  # the same, held once
+    made = Pair(bench, TorchPort(build(network, **sizes), bench.shape(2), network))
     for module in made.port.module.modules():
         if isinstance(module, BatchNorm):
-            module.eps, module.momentum = EPSILON, 1 - MOMENTUM
+            module.momentum = 1 - MOMENTUM
     return made

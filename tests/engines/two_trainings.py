@@ -7,7 +7,7 @@ which MXNet computes in float64, is rounded to float32 for PyTorch too.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,8 @@ import torch
 from torch.nn import functional
 
 from conformance.comparison import Array
-from conformance.engines.port import Step
 from conformance.engines.torch_port import TorchPort, WithoutDropout
+from conformance.engines.training import batch
 from conformance.layerwise import trainable
 from conformance.rounding import cancelled_biases
 from conformance.workbench import Workbench
@@ -34,57 +34,26 @@ MXNET_SETTINGS: dict[str, dict[str, float]] = {
 }
 
 
-def batch(bench: Workbench, step: int) -> tuple[Array, Array]:
-    """Images (2, 3, H, W) in float64 and labels (2,) of a step."""
-    images = bench.images(bench.shape(2, train=True), step)
-    return images.asnumpy().astype(np.float64), bench.labels(2, 1000).asnumpy()
-
-
-def reference_step(bench: Workbench) -> Step:
-    """One forward and backward of the reference, with its own parameter names."""
+def reference_trained(bench: Workbench, optimizer: str) -> dict[str, Array]:
+    """The reference's parameters and running statistics after three steps."""
     wide = bench.in_float64
     ready = trainable(wide)
-    images, _ = batch(wide, 1)
-    entering = mx.nd.array(images, dtype="float64")
-    entering.attach_grad()
-    with mx.autograd.record():
-        logits = ready.net(entering)
-        loss = wide.loss(logits)
-    loss.backward()
-    trained = {name: p for name, p in ready.parameters.items() if p.grad_req != "null"}
-    return Step(
-        logits.asnumpy(),
-        loss.asnumpy(),
-        entering.grad.asnumpy(),
-        {name: p.grad().asnumpy() for name, p in trained.items()},
-        {name: p.data().asnumpy() for name, p in ready.parameters.items() if name not in trained},
-    )
-
-
-def reference_changes(bench: Workbench, optimizer: str) -> dict[str, Array]:
-    """What three steps change in the reference's parameters and running statistics."""
-    wide = bench.in_float64
-    ready = trainable(wide)
-    before = {name: p.data().asnumpy() for name, p in ready.parameters.items()}
     cancelled = cancelled_biases(bench.graph)
     learning = [p for name, p in ready.parameters.items() if p.grad_req != "null" and name not in cancelled]
     trainer = mx.gluon.Trainer(learning, optimizer, MXNET_SETTINGS[optimizer], kvstore=None)
     for step in range(1, STEPS + 1):
-        images, _ = batch(wide, step)
+        images, _ = batch(bench, step)
         with mx.autograd.record():
             loss = wide.loss(ready.net(mx.nd.array(images, dtype="float64")))
         loss.backward()
         trainer.step(len(images))
-    return {name: p.data().asnumpy() - before[name] for name, p in ready.parameters.items()}
+    return {name: p.data().asnumpy() for name, p in ready.parameters.items()}
 
 
-def port_changes(port: TorchPort, bench: Workbench, optimizer: str, frozen: set[str]) -> dict[str, Array]:
-    """The same in PyTorch; ``frozen`` are parameters that do not learn."""
+def port_trained(port: TorchPort, bench: Workbench, optimizer: str, frozen: set[str]) -> Iterator[tuple[str, Array]]:
+    """The same in PyTorch, one by one; ``frozen`` are parameters that do not learn."""
     module = copy.deepcopy(port.module).double().train()
-    state = port.state(module)
-    before = {name: tensor.detach().clone() for name, tensor in state.items()}
-    learning = [tensor for name, tensor in module.named_parameters() if name not in frozen]
-    step_of = OPTIMIZERS[optimizer](learning)
+    step_of = OPTIMIZERS[optimizer]([tensor for name, tensor in module.named_parameters() if name not in frozen])
     for step in range(1, STEPS + 1):
         images, labels = batch(bench, step)
         module.zero_grad()
@@ -92,7 +61,8 @@ def port_changes(port: TorchPort, bench: Workbench, optimizer: str, frozen: set[
             logits = module(torch.from_numpy(images))
         functional.cross_entropy(logits, torch.from_numpy(labels).long()).backward()
         step_of(step)
-    return {name: (tensor.detach() - before[name]).numpy() for name, tensor in state.items()}
+    for name, tensor in port.state(module).items():
+        yield name, tensor.detach().numpy()
 
 
 def _sgd(learning: list[Any]) -> Callable[[int], None]:
