@@ -1,4 +1,4 @@
-"""``python -m conformance export``: write a network to a file that says what it is, verified before it is called done."""
+"""``python -m conformance export``: write a network to a file that says what it is, and verify it first."""
 
 from __future__ import annotations
 
