@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from conformance.comparison import compare
-from conformance.engines.torch_training import step_differences
+from conformance.engines.training import step_differences
 from conformance.rounding import cancelled_biases
 from conformance.specification import SPECIFICATIONS
 from conformance.tolerances import TORCH_LAYERS, TORCH_UPDATES

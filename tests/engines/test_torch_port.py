@@ -15,7 +15,7 @@ import small_networks
 import torch_nets
 from conformance.comparison import compare
 from conformance.engines.torch_port import TorchPort, WithoutDropout, load
-from conformance.engines.torch_training import step_differences
+from conformance.engines.training import step_differences
 from conformance.matching import differences, pair_nodes, pair_parameters
 from conformance.subject import RequestError
 from conformance.tolerances import TORCH_LAYERS

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from conformance.comparison import Array
 from conformance.engines.torch_port import TorchPort, WithoutDropout
-from conformance.engines.torch_training import batch
+from conformance.engines.training import batch
 from conformance.layerwise import trainable
 from conformance.rounding import cancelled_biases
 from conformance.workbench import Workbench
