@@ -168,9 +168,9 @@ class TorchPort:
             return _array(self.module(torch.from_numpy(images)))
 
     def step(self, images: Array, labels: Array) -> Step:
-        """Run one forward and backward in train mode, in float64, with dropout off, on a copy of the module."""
-        module = copy.deepcopy(self.module).double().train()
-        entering = torch.from_numpy(images.astype(np.float64)).requires_grad_()
+        """Run one forward and backward in train mode, in the images' type, without dropout, on a copy of itself."""
+        entering = torch.from_numpy(images).requires_grad_()
+        module = copy.deepcopy(self.module).to(entering.dtype).train()
         with WithoutDropout():
             logits = module(entering)
         loss = functional.cross_entropy(logits, torch.from_numpy(labels).long(), reduction="none")

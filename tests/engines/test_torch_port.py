@@ -126,7 +126,7 @@ def test_step_leaves_the_port_as_it_is(bench: Workbench) -> None:
     """A training step changes neither weights nor predictions, and takes no dropout."""
     port, _ = weighted(bench, resnet())
     before = port.weights
-    images = bench.images(SHAPE).asnumpy()
+    images = bench.images(SHAPE).asnumpy().astype(np.float64)
     first, second = (port.step(images, np.array([1, 2])) for _ in range(2))
 
     assert all(np.array_equal(value, port.weights[name]) for name, value in before.items())

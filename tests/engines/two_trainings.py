@@ -43,7 +43,7 @@ def reference_trained(bench: Workbench, optimizer: str) -> dict[str, Array]:
     learning = [p for name, p in ready.parameters.items() if p.grad_req != "null" and name not in cancelled]
     trainer = mx.gluon.Trainer(learning, optimizer, MXNET_SETTINGS[optimizer], kvstore=None)
     for step in range(1, STEPS + 1):
-        images, _ = batch(bench, step)
+        images, _ = batch(bench.in_float64, step)
         with mx.autograd.record():
             loss = wide.loss(ready.net(mx.nd.array(images, dtype="float64")))
         loss.backward()
@@ -57,7 +57,7 @@ def port_trained(port: TorchPort, bench: Workbench, optimizer: str, frozen: set[
     module = copy.deepcopy(port.module).double().train()
     step_of = OPTIMIZERS[optimizer]([tensor for name, tensor in module.named_parameters() if name not in frozen])
     for step in range(1, STEPS + 1):
-        images, labels = batch(bench, step)
+        images, labels = batch(bench.in_float64, step)
         module.zero_grad()
         with WithoutDropout():
             logits = module(torch.from_numpy(images))
