@@ -27,12 +27,24 @@ import numpy as np
 
 from conformance.engines.install import require
 from conformance.graph import parse_value
+from conformance.tracing import trace
 from reference.mxnet_compat import mx
 
 OPSET, IR_VERSION = 13, 8
 """The newest operator set that MXNet's converters are written for, and the file format of its time."""
 LARGE = 1 << 14
 """Elements of a weight from which on the exporter does not see it."""
+
+
+def network_to_onnx(net: Any, shape: tuple[int, ...]) -> Any:
+    """Export a HybridBlock that has weights, as :func:`to_onnx` does.
+
+    Args:
+        net: The network.
+        shape: Of one batch of images (N, C, H, W); N may be any number when the model is run.
+    """
+    _, symbol = trace(net, shape)
+    return to_onnx(symbol, {name: each.data() for name, each in net.collect_params().items()}, shape)
 
 
 def to_onnx(symbol: Any, parameters: Mapping[str, Any], shape: tuple[int, ...]) -> Any:

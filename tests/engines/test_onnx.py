@@ -13,11 +13,10 @@ import pytest
 
 from conformance import Subject
 from conformance.comparison import Array, compare
-from conformance.engines.onnx_export import IR_VERSION, OPSET
+from conformance.engines.onnx_export import IR_VERSION, OPSET, network_to_onnx
 from conformance.engines.onnx_port import OnnxPort
 from conformance.engines.port_bench import PortBench
 from conformance.engines.predicting import near_epsilon
-from conformance.export import network_to_onnx
 from conformance.matching import differences
 from conformance.specification import SPECIFICATIONS
 from conformance.tolerances import ONNX_LAYERS
