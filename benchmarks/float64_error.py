@@ -35,7 +35,7 @@ COLUMNS = (
 INTRODUCTION = """# What float32 loses
 
 `python benchmarks/float64_error.py --write docs/float64-error.md` writes this page. Each network, with the weights of
-the catalogue, is run in float32 by MXNet, PyTorch and ONNX Runtime, and in float64 by MXNet; every number is the largest
+the catalogue, is run in float32 by MXNet, PyTorch and ONNX Runtime, and in float64 by MXNet; a number is the largest
 difference from float64, relative to the tensor's largest magnitude.
 
 Forward is predict mode at 224 pixels, one real image: the logits, then the worst of all layers. Backward is one step in
