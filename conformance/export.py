@@ -7,7 +7,6 @@ from pathlib import Path
 
 from conformance.check import NotExecuted
 from conformance.doctor import Unusable
-from conformance.subject import RequestError
 
 
 def add_export_options(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +40,4 @@ def run_export(arguments: argparse.Namespace) -> int:
         print(write(arguments), flush=True)
     except (ImportError, NotExecuted) as error:
         raise Unusable(str(error)) from None
-    except RequestError:
-        raise
     return 0

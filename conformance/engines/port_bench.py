@@ -158,7 +158,7 @@ class PortBench:
     @cached_property
     def filled(self) -> dict[str, Array]:
         """The fill, whatever weights the user has."""
-        bench = type(self.reference)(self.reference.subject.original, number=self.reference.number)
+        bench = type(self.reference)(replace(self.reference.subject, weights=None), number=self.reference.number)
         bench.classes = self.classes
         return bench.values
 
