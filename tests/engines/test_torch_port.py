@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from functools import partial
 from typing import Any
 
@@ -191,6 +193,22 @@ def test_weights_that_do_not_fit_are_refused(change: Any, message: str) -> None:
 
     with pytest.raises(RequestError, match=message):
         port.set_weights(values)
+
+
+def test_other_types_are_refused() -> None:
+    """A module in another type than float32 is refused by its first parameter."""
+    with pytest.raises(
+        RequestError, match=r"net: parameter 'conv1.weight': expected torch.float32, actual torch.float64"
+    ):
+        TorchPort(resnet().double(), SHAPE, "net")
+
+
+def test_suite_does_not_import_pytorch() -> None:
+    """Whoever does not ask for PyTorch does not wait for it: neither the package nor the plugin imports it."""
+    code = "import sys, conformance, conformance.plugin, conformance.engines.port; print('torch' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "False\n" == run.stdout
 
 
 def test_engine_is_named() -> None:
