@@ -84,15 +84,24 @@ def tolerances(session: nox.Session) -> None:
         session.run("python", "benchmarks/tolerances.py", *session.posargs, env=environment)
 
 
+@nox.session(python=MAIN_PYTHON)
+def engines(session: nox.Session) -> None:
+    """Compare the 12 networks with ONNX Runtime and PyTorch, and test ports as subjects; arguments go to pytest."""
+    session.install("-e", ".[cpu,onnx,torch,train]")
+    spread = ("-n", CORES, "--dist", "loadgroup")
+    session.run("python", "-m", "pytest", "tests/engines", *spread, *session.posargs, env=ONE_THREAD)
+
+
 @nox.session(python=PYTHON_VERSIONS)
 def tests(session: nox.Session) -> None:
     """Test the project: all of it with coverage on one Python, a smoke test on the others."""
     session.install("-e", ".[cpu]", *nox.project.dependency_groups(PYPROJECT, "test"))
     if session.python != MAIN_PYTHON:
-        session.run("python", "-m", "pytest", "tests", "-m", "smoke", *session.posargs)
+        session.run("python", "-m", "pytest", "tests", "--ignore=tests/engines", "-m", "smoke", *session.posargs)
         return
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", "tests", "-n", CORES, *session.posargs)
+    others = "--ignore=tests/engines"  # they need other engines: `nox -s engines`
+    session.run("coverage", "run", "-m", "pytest", "tests", others, "-n", CORES, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 

@@ -15,6 +15,7 @@ from conformance.catalogue import CHECKS
 from conformance.check import EVERY, Check
 from conformance.compare_report import add_compare_options, run_compare
 from conformance.doctor import Unusable, ask, facts_table, require_device
+from conformance.export import add_export_options, run_export
 from conformance.record import add_record_options, run_record
 from conformance.record_file import Unreadable
 from conformance.subject import RequestError
@@ -24,7 +25,7 @@ PIPE_WIDTH = 120
 """Columns of a table that is not shown on a terminal, whose width nobody knows."""
 
 
-RUN = {"record": run_record, "compare": run_compare}
+RUN = {"record": run_record, "compare": run_compare, "export": run_export}
 """Commands whose result is their exit code."""
 
 
@@ -69,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     add_record_options(record)
     compare = commands.add_parser("compare", help="see whether two recordings agree", allow_abbrev=False)
     add_compare_options(compare)
+    export = commands.add_parser("export", help="write a network to a file, verified", allow_abbrev=False)
+    add_export_options(export)
     return parser
 
 

@@ -61,6 +61,8 @@ class Case:
             print(result.output)
         if self.expected is not None:
             self._require_failure(result, self.expected)
+        if result.outcome == "passed" and result.text:
+            print(f"{self.head}: {result.text}")
         if result.outcome in ("not applicable", "not executed"):
             pytest.skip(f"{result.outcome}: {result.text}")
         if result.outcome != "passed":
@@ -120,8 +122,9 @@ class Case:
             options.append(f"--reference {self.subject.reference}")
         if self.subject.specification is None:
             options.append(f"--input-shape {','.join(map(str, self.subject.input_shape or ()))}")
-        if self.subject.weights is not None:
-            options.append(f"--weights {self.subject.weights}")
+        for option in ("weights", "images"):
+            if getattr(self.subject, option) is not None:
+                options.append(f"--{option} {getattr(self.subject, option)}")
         if POOL.settings.seed:
             options.append(f"--seed {POOL.settings.seed}")
         return f'pytest --pyargs "conformance.test_catalogue::test_check[{self.id}]" {" ".join(options)}'

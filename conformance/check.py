@@ -23,6 +23,10 @@ class NotExecuted(Exception):
     """The check could not be tried, as something it needs has crashed or hung before."""
 
 
+class Answer(str):
+    """What a check that holds has to tell: a run shows it at its end."""
+
+
 class Vacuous(AssertionError):
     """The check did not do what its name says, so it proved nothing."""
 

@@ -141,11 +141,11 @@ def between_batches(together: dict[str, Any], alone: dict[str, Any], sample: int
             return
 
 
-def backward_divergence(bench: Workbench, names: Sequence[str]) -> list[Problem]:
+def backward_divergence(graph: Graph, names: Sequence[str]) -> list[Problem]:
     """Name the layer nearest the output whose gradient differs: upstream ones only follow."""
     wrong = [name for name in names if name.startswith(GRADIENT)]
     if not wrong or "step 1: logits" in names:
         return []
-    users = bench.graph.users(wrong[-1].removeprefix(GRADIENT))
+    users = graph.users(wrong[-1].removeprefix(GRADIENT))
     place = users[0].place if users else owner(wrong[-1].removeprefix(GRADIENT))
     return [Problem(f"first diverging layer in backward order: {users[0] if users else place}", place)]

@@ -64,6 +64,7 @@ class Instances:
         self.stage = stage
         self.dtype = dtype
         self.number = number
+        self.classes = 1000
         self._twin: Self | None = None
 
     def seed(self, step: int) -> None:
@@ -94,13 +95,13 @@ class Instances:
         return found  # type: ignore[no-any-return]
 
     def build(self, **kwargs: Any) -> Any:
-        """A new, uninitialized block; one with a specification is asked for ``classes`` (1000 unless given).
+        """A new, uninitialized block; one with a specification is asked for :attr:`classes` unless others are given.
 
         Raises:
             RequestError: If the build function does not accept its arguments or returns no HybridBlock.
         """
         if self.subject.specification is not None:
-            kwargs.setdefault("classes", 1000)
+            kwargs.setdefault("classes", self.classes)
         try:
             net = self.factory(**kwargs)
         except TypeError as error:
@@ -157,7 +158,7 @@ class Instances:
     def values(self) -> dict[str, Array]:
         """Every parameter's value: trained weights, the reference's in matching nodes, or the fill."""
         if self.subject.weights is not None:
-            return self._trained()
+            return self.trained_values()
         own = {name: (place, parameter) for place, (name, parameter) in enumerate(self.graph.parameters.items())}
         if self.subject.kind == "claim":
             places = {name: place for place, name in enumerate(self.reference.graph.parameters)}
@@ -166,7 +167,7 @@ class Instances:
         offset = RUNS_APART * self.number
         return {name: fill(p.slot, p.shape, place + offset) for name, (place, p) in own.items()}
 
-    def _trained(self) -> dict[str, Array]:
+    def trained_values(self) -> dict[str, Array]:
         """Values from the user's file.
 
         Raises:
@@ -187,7 +188,11 @@ class Instances:
             pictures, _ = load_subset("test")
             chosen = np.arange(first, first + shape[0]) + IMAGES_APART * self.number
             texture += to_images(pictures[chosen % len(pictures)], shape[2], channels=shape[1])
-        return mx.nd.array(texture, dtype=self.dtype, ctx=self.ctx)
+        return self.array(texture)
+
+    def array(self, values: Array) -> Any:
+        """Values as an array of MXNet's, on the device and of the type that the network computes in."""
+        return mx.nd.array(values, dtype=self.dtype, ctx=self.ctx)
 
     def labels(self, batch: int, classes: int) -> Any:
         """Fixed labels, spread over the classes."""

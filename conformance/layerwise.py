@@ -111,7 +111,7 @@ def gradients_passed_back(runner: Runner, images: Any) -> Iterator[tuple[Node, i
         yield node, number, read(array.grad)
 
 
-def _trainable(runner: Runner) -> Prepared:
+def trainable(runner: Runner) -> Prepared:
     """A new instance without dropout, ready to be trained."""
     net = runner.net()
     symbol = without_dropout(trace(net, runner.shape(2, train=True))[1])
@@ -204,4 +204,4 @@ def _record_backward(wide: Workbench, recording: LayerRecording) -> None:
             layer = recording.layers[node.position]
             recording.add("backward", f"{layer}: gradient of input {number}", layer, array)
     with wide.stage("training in float64"):
-        wide.run_steps(_trainable(wide), recording, learning_rate=LEARNING_RATE)
+        wide.run_steps(trainable(wide), recording, learning_rate=LEARNING_RATE)

@@ -28,9 +28,9 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         dest="conformance_subjects",
-        metavar="NAME[=MODULE:ATTRIBUTE]",
-        help="what to test: a reference network, a claim to be one, or (with --input-shape) your own block; "
-        "repeatable; default: the 12 reference networks",
+        metavar="NAME[=MODULE:ATTRIBUTE|=FILE.onnx]",
+        help="what to test: a reference network, a claim to be one (a HybridBlock, PyTorch module or ONNX file), or "
+        "(with --input-shape) your own block; repeatable; default: the 12 reference networks",
     )
     group.addoption(
         "--input-shape",
@@ -49,6 +49,12 @@ def add_options(parser: pytest.Parser) -> None:
         dest="conformance_weights",
         metavar="FILE.params",
         help="trained weights of the subject, used by the numeric checks",
+    )
+    group.addoption(
+        "--images",
+        dest="conformance_images",
+        metavar="DIR",
+        help="image files on which a claim's predictions are compared; default: packaged images of Fashion-MNIST",
     )
     group.addoption(
         "--family",
@@ -114,6 +120,7 @@ class Request:
                 option.conformance_input_shape,
                 option.conformance_weights,
                 option.conformance_reference,
+                option.conformance_images,
             )
             families = tuple(filter(None, option.conformance_families.split(",")))
             request = cls(subjects, families, read_expected(option.conformance_expected_failures), config)

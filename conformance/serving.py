@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from conformance.catalogue import CHECKS
-from conformance.check import NotApplicable, NotExecuted, cause
+from conformance.check import Answer, NotApplicable, NotExecuted, cause
 from conformance.subject import RequestError, Subject
 from conformance.worker import PREPARE, RECORD, Result
 
@@ -73,15 +73,16 @@ def _report_fatal_signals() -> None:
 def _task(name: str) -> Callable[..., Any]:
     """The function that a check's id, or one of the suite's own tasks, stands for."""
     from conformance.layerwise import record_layers  # here, where an ImportError of MXNet's is reported
-    from conformance.workbench import Workbench
 
-    own: dict[str, Callable[..., Any]] = {PREPARE: Workbench.prepare, RECORD: record_layers}
+    own: dict[str, Callable[..., Any]] = {PREPARE: lambda bench: bench.prepare(), RECORD: record_layers}
     return own.get(name) or next(check.function for check in CHECKS if check.id == name)
 
 
 def answer(bench: Any, name: str, variant: str) -> Result:
     """Run one check or task and put its end into an outcome and a text."""
     try:
+        bench = bench.resolved
+        bench.admit(name)
         payload = _task(name)(bench, *([variant] if variant else []))
     except AssertionError as error:
         return Result("failed", str(error), getattr(error, "place", ""))
@@ -96,4 +97,6 @@ def answer(bench: Any, name: str, variant: str) -> Result:
         print(traceback.format_exc(), file=sys.stderr, flush=True)
         text = f"{type(error).__name__}: {cause(error)} (raised in {where.name}, line {where.lineno})"
         return Result("failed", text)
+    if isinstance(payload, Answer):
+        return Result("passed", str(payload))
     return Result("passed", payload=payload if isinstance(payload, str) else None)

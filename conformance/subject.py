@@ -12,6 +12,8 @@ from conformance.specification import SPECIFICATIONS, Specification
 
 Kind = Literal["reference", "claim", "own"]
 Build = str | Callable[..., Any]
+ONNX = ".onnx"
+"""How the name of a file ends that is a subject by itself."""
 
 
 class RequestError(ValueError):
@@ -26,13 +28,17 @@ class Subject:
     ``architecture``) is a reference network claims to be that network, and one with ``reference`` claims to be
     what that builds. Any other is the user's own block.
 
+    A port is a claim in another engine: an ONNX file, or a build function that returns a PyTorch module.
+
     Args:
         name: What reports call it, and its snapshot's file name: letters, digits, ``_``, ``.`` and ``-``.
         build: ``"package.module:attribute"`` or a callable that returns a new HybridBlock; a claim's is
-            called as ``build(classes=N)``, an own block's without arguments.
+            called as ``build(classes=N)``, an own block's without arguments. Or the path of an ONNX file.
         architecture: The network it claims to be, where the name does not say so.
         input_shape: ``(C, H, W)`` of one input of an own block, or of a claim with ``reference``.
-        weights: A ``.params`` file whose trained weights the numeric checks use.
+        weights: A ``.params`` file whose trained weights the numeric checks use; a port must predict what the
+            network that it claims to be predicts with them.
+        images: A folder of image files, on which a claim's predictions are compared.
         reference: What builds the network it claims to be, where that is none of the 12; as ``build``.
         specification: That network's facts, where there are any; both are then built with ``classes=N``.
         expected_failures: Check id, or ``check-variant`` -> reason with a link; such a check must fail (strict).
@@ -46,6 +52,7 @@ class Subject:
     architecture: str | None = None
     input_shape: tuple[int, ...] | None = None
     weights: Path | None = None
+    images: Path | None = None
     reference: Build | None = None
     specification: Specification | None = None
     expected_failures: Mapping[str, str] = field(default_factory=dict)
@@ -68,11 +75,31 @@ class Subject:
             )
         if self.input_shape is not None:
             check_input_shape(self.input_shape)
-        for what, build in ((f"subject {self.name}", self.build), ("reference", self.reference)):
+        if self.onnx_file is not None:
+            self._check_onnx_file(self.onnx_file)
+        builds = ((f"subject {self.name}", None if self.onnx_file else self.build), ("reference", self.reference))
+        for what, build in builds:
             if isinstance(build, str) and not re.fullmatch(r"[\w.]+:[\w.]+", build):
                 raise RequestError(f"{what}={build}: expected {what.split()[-1]}=package.module:attribute")
         if self.weights is not None and not self.weights.is_file():
             raise RequestError(f"weights file {self.weights}: no such file")
+        if self.images is not None and not self.images.is_dir():
+            raise RequestError(f"--images {self.images}: no such folder")
+
+    @property
+    def onnx_file(self) -> Path | None:
+        """The ONNX file that it is, if it is one."""
+        return Path(self.build) if isinstance(self.build, str) and self.build.endswith(ONNX) else None
+
+    def _check_onnx_file(self, path: Path) -> None:
+        """Refuse a file that is not there or claims to be nothing."""
+        if not path.is_file():
+            raise RequestError(f"subject {self.name}={path}: no such file")
+        if self.kind != "claim":
+            raise RequestError(
+                f"subject {self.name}={path}: an ONNX file has to claim to be a network: name one of "
+                f"{', '.join(SPECIFICATIONS)}, or give --reference package.module:attribute"
+            )
 
     @property
     def kind(self) -> Kind:
@@ -86,7 +113,7 @@ class Subject:
         """The network that a claim claims to be, as a subject by itself."""
         if self.architecture is not None:
             return Subject(self.architecture)
-        return replace(self, build=self.reference, reference=None, weights=None)
+        return replace(self, build=self.reference, reference=None, weights=None, images=None)
 
 
 def check_input_shape(shape: tuple[int, ...]) -> None:
@@ -114,17 +141,21 @@ def parse_input_shape(text: str) -> tuple[int, ...]:
 
 
 def parse_subjects(
-    texts: list[str], input_shape: str | None, weights: str | None, reference: str | None = None
+    texts: list[str],
+    input_shape: str | None,
+    weights: str | None,
+    reference: str | None = None,
+    images: str | None = None,
 ) -> tuple[Subject, ...]:
-    """Turn ``--subject``, ``--input-shape``, ``--weights`` and ``--reference`` into subjects; by default the 12.
+    """Turn ``--subject`` and the options that belong to it into subjects; by default the 12.
 
     Raises:
         RequestError: In one line, for anything that does not fit.
     """
     shape = parse_input_shape(input_shape) if input_shape is not None else None
-    path = Path(weights).absolute() if weights is not None else None
-    if not texts and (shape or path or reference):
-        raise RequestError("--input-shape, --weights and --reference need a --subject")
+    path, folder = (Path(each).absolute() if each is not None else None for each in (weights, images))
+    if not texts and (shape or path or reference or folder):
+        raise RequestError("--input-shape, --weights, --reference and --images need a --subject")
     if reference is not None and shape is None:
         raise RequestError(f"--reference {reference}: needs --input-shape, e.g. --input-shape 3,64,64 for C,H,W")
     names = [text.partition("=")[0] for text in texts]
@@ -132,6 +163,6 @@ def parse_subjects(
     if doubled:
         raise RequestError(f"subject {doubled[0]!r} is given twice")
     return tuple(
-        Subject(name, build or None, input_shape=shape, weights=path, reference=reference)
+        Subject(name, build or None, input_shape=shape, weights=path, images=folder, reference=reference)
         for name, _, build in (text.partition("=") for text in texts or SPECIFICATIONS)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from rich.box import SIMPLE_HEAD
@@ -79,8 +79,17 @@ def write_summary(reporter: Any) -> None:
     for (outcome, reason), subjects in sorted(reasons.items()):
         names = ", ".join(dict.fromkeys(sorted(subjects, key=_order)))
         reporter.write_line(f"{outcome} {len(subjects)}: {names}: {reason}")
+    for line in dict.fromkeys(_answers(reporter)):
+        reporter.write_line(line)
     begun = {report.nodeid for reports in reporter.stats.values() for report in reports if hasattr(report, "nodeid")}
     reporter.write_line(executed(Counter(end.outcome for end in found.values()), _selected(reporter) - len(begun)))
+
+
+def _answers(reporter: Any) -> Iterator[str]:
+    """What checks that hold had to tell: they printed it."""
+    for report in reporter.stats.get("passed", ()):
+        if CASE.search(getattr(report, "nodeid", "").partition("@")[0]):
+            yield from report.capstdout.splitlines()
 
 
 def _selected(reporter: Any) -> int:

@@ -114,7 +114,7 @@ class Builder:
         known = {name: self._parameter(name, parameters[name]) for name in order}
         known |= {name: Parameter(name, slot, ()) for name, slot in self.slots.items() if name not in known}
         head = self.index.get(self.raw["heads"][0][0], -1)
-        return _without_unread_flattens(Graph(tuple(self.nodes), known, head))
+        return without_unread_flattens(Graph(tuple(self.nodes), known, head))
 
     def _parameter(self, name: str, parameter: Any) -> Parameter:
         shape = self.shapes.get(parameter.name) or tuple(parameter.shape or ())
@@ -190,7 +190,7 @@ class Builder:
         return sources, names
 
 
-def _without_unread_flattens(graph: Graph) -> Graph:
+def without_unread_flattens(graph: Graph) -> Graph:
     """The graph less its Flattens that only dense layers read: those flatten by themselves."""
     read = {source for node in graph.nodes for source, _ in node.inputs} | {graph.head}
     kept = [node for node in graph.nodes if node.operator != "Flatten" or node.position in read]

@@ -58,6 +58,21 @@ UPDATE = Tolerance(1e-6, 1.1e-7, f"alexnet of {LOOP}", of="the parameter's large
 FITTED_RATE = Tolerance(1e-3, 2.2e-6, f"the small block of {LOOP}", of="the rate")
 REPORTED_LOSS = Tolerance(1e-5, 1.9e-6, f"the small block of {LOOP}", of="the loss")
 
+ENGINES = "12 networks, MXNet 1.9.1 CPU and PyTorch 2.13.0 CPU"
+ONNX_LAYERS = Tolerance(2.4e-5, 3e-6, "12 networks, MXNet 1.9.1 CPU and ONNX Runtime 1.26.0 CPU")
+TORCH_LAYERS = Tolerance(2.9e-5, 3.6e-6, f"resnet152 of {ENGINES}, real and random images")
+PORT_STEP = Tolerance(2.4e-10, 3e-11, f"a gradient of resnet152; {ENGINES}, float64")
+PORT_STATISTICS = Tolerance(2e-6, 2.5e-7, f"resnet50 of {ENGINES}, float64; MXNet has the momentum in float32")
+TORCH_UPDATES = {
+    "sgd": Tolerance(1.3e-7, 1.6e-8, f"resnet152 of {ENGINES}, float64", of="the parameter's largest change"),
+    "adam": Tolerance(2.5e-5, 3.2e-6, f"resnet152 of {ENGINES}, float64", of="the parameter's largest change"),
+}
+
+OPERATORS = "the operators of the networks on small tensors, MXNet 1.9.1 CPU against NumPy"
+FORMULA = Tolerance(2e-15, 2.5e-16, f"float64, {OPERATORS}")
+FORMULA_FLOAT32 = Tolerance(8.8e-6, 1.1e-6, f"float32, softmax cross-entropy of {OPERATORS}")
+NUMERIC_GRADIENT = Tolerance(3.2e-9, 4e-10, f"float64, central differences of 1e-5, {OPERATORS}")
+
 #: What two builds, devices or machines may differ by, of a recorded tensor's scale, by section of a recording.
 #: `python -m conformance compare` measures them again, in full where both recordings were made with `--tensors`.
 RECORDED = {

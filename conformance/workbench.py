@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
 from conformance import divergence, experiments
 from conformance.check import ITSELF, NotApplicable, Problem, owner
+from conformance.claimed import Claimed
 from conformance.comparison import Array, Summary
-from conformance.filing import Filing
 from conformance.graph import Graph
 from conformance.instances import Shape
-from conformance.matching import pair_parameters
 from conformance.recording import EVERYTHING, Recording
 from conformance.specification import Specification
 from conformance.tracing import structural_names, trace
 from reference.mxnet_compat import mx
 
 
-class Workbench(Filing):
+class Workbench(Claimed):
     """A runner with the experiments of the catalogue's checks."""
+
+    @cached_property
+    def resolved(self) -> Any:
+        """The bench that the checks get: this, or a port's where the subject is one of another engine."""
+        from conformance.engines.resolve import port_bench_of  # here: it makes workbenches
+
+        return port_bench_of(self) or self
+
+    def admit(self, check: str) -> None:
+        """Let every check of the catalogue ask; whether it applies is up to the check."""
 
     @property
     def specification(self) -> Specification:
@@ -144,51 +153,6 @@ class Workbench(Filing):
     def trained_whole(self) -> Recording:
         """The imperative training with all tensors."""
         return self.train("imperative", EVERYTHING)
-
-    def backward_divergence(self, names: Sequence[str]) -> list[Problem]:
-        """The layer nearest the output among gradients that differ."""
-        return divergence.backward_divergence(self, names)
-
-    @property
-    def reorders_sums(self) -> bool:
-        """Whether the claim nests its concats differently, so that gradients are summed in another order."""
-
-        def sizes(graph: Graph) -> list[int]:
-            return [len(node.inputs) for node in graph.nodes if node.operator == "Concat"]
-
-        return sizes(self.graph) != sizes(self.reference.graph)
-
-    def _renamed(self, recording: Recording) -> Recording:
-        """A claim's recording in the reference's parameter names."""
-        names = {twin: name for name, twin in pair_parameters(self.reference.graph, self.graph).items()}
-
-        def renamed(label: str) -> str:
-            head, _, name = label.rpartition(" ")
-            return f"{head} {names.get(name, name)}".strip()
-
-        return Recording(
-            summaries={renamed(label): s for label, s in recording.summaries.items()},
-            tensors={renamed(label): t for label, t in recording.tensors.items()},
-        )
-
-    @cached_property
-    def in_float64(self) -> Workbench:
-        """The same subject in float64, where the order of sums makes no difference that training amplifies."""
-        return Workbench(self.subject, self.ctx.device_type, self.stage, "float64", self.number)
-
-    @property
-    def trained_as_reference(self) -> Recording:
-        """The claim's training in the reference's parameter names."""
-        return self._renamed(self.trained)
-
-    def train_as_reference(self, keep: frozenset[str]) -> Recording:
-        """The claim trained once more, keeping tensors named as in the reference."""
-        names = pair_parameters(self.reference.graph, self.graph)
-        own = frozenset(
-            f"{label.rpartition(' ')[0]} {names.get(label.rpartition(' ')[2], label.rpartition(' ')[2])}"
-            for label in keep
-        )
-        return self._renamed(self.train("imperative", own))
 
     @cached_property
     def initial(self) -> dict[str, Summary]:

@@ -198,4 +198,10 @@ BROKEN: tuple[Broken, ...] = (
     Broken("parameters.counts", "biases missing", without_biases(), "arrays: expected 320"),
     Broken("structure.graph", "biases missing", without_biases(), "no_bias expected False, actual True"),
     Broken("claim.node_outputs", "another network at every build", other_at_every_build(), "node 1 BatchNorm"),
+    Broken(
+        "claim.predictions",
+        "another network at every build",
+        other_at_every_build(),
+        "first diverging layer: node 1 BatchNorm",
+    ),
 )

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conformance.check import CLAIMS, Check, Problem, Vacuous, refuse
+from conformance.check import CLAIMS, Answer, Check, Problem, Refused, Vacuous, refuse
 from conformance.comparison import compare
-from conformance.matching import differences, pair_nodes
-from conformance.rounding import float64_differences
-from conformance.tolerances import REORDERED_LAYERS
+from conformance.matching import differences
 
 if TYPE_CHECKING:
     from conformance.workbench import Workbench
@@ -19,7 +17,7 @@ SHOWN = 8
 
 def _require_pairs(bench: Workbench) -> None:
     """Numbers can be compared where every node has its partner only."""
-    found = differences(bench.reference.graph, bench.graph, limit=1)
+    found = differences(bench.expected, bench.graph, limit=1)
     if found:
         refuse([Problem(f"weights cannot be matched, as the networks differ: {found[0]}", found[0].place)])
 
@@ -27,54 +25,57 @@ def _require_pairs(bench: Workbench) -> None:
 def check_node_outputs(bench: Workbench) -> None:
     """Every node of the claim gives the reference's output in predict mode, at full size.
 
-    Bit for bit, or within a measured bound where the claim nests its concats differently. The first line is
-    the first layer, in graph order, that computes something else.
+    Bit for bit, or within a measured bound where the claim nests its concats differently or another engine runs it.
+    The first line is the first layer, in graph order, that computes something else. A port gets weights with which
+    another epsilon of a BatchNorm shows, too.
     """
     _require_pairs(bench)
-    pairs = pair_nodes(bench.reference.graph, bench.graph)
-    actual = {node.position: array for node, array in bench.node_outputs(bench.shape())}
-    if not actual:
-        raise Vacuous("no node was compared")
-    bound = (REORDERED_LAYERS.bound, REORDERED_LAYERS.provenance) if bench.reorders_sums else (0.0, "")
-    problems: list[Problem] = []
-    for node, expected in bench.reference.node_outputs(bench.shape()):
-        twin = bench.graph.nodes[pairs[node.position]]
-        lines = compare(f"{twin}", expected, actual.pop(twin.position), *bound)
+    bound, problems, compared = bench.layer_bound, [], 0
+    for twin, expected, actual in bench.both_outputs():
+        lines = compare(f"{twin}", expected, actual, *bound)
         problems += [Problem(line, twin.place) for line in lines]
+        compared += 1
+    if not compared:
+        raise Vacuous("no node was compared")
     refuse(problems[:SHOWN])
+
+
+def check_predictions(bench: Workbench) -> Answer:
+    """The claim predicts for every image what the reference predicts with the same weights.
+
+    With ``--weights`` they are the user's own, and a port must have brought the same; else a port's weights are given
+    to the reference. ``--images`` names a folder of images. A prediction that changes is named with its image, and the
+    first layer that differs for the image that differs most.
+    """
+    _require_pairs(bench)
+    found = list(bench.predictions())
+    if not found:
+        raise Vacuous("no image was predicted")
+    (bound, provenance), changed = bench.layer_bound, [each for each in found if each.changed]
+    worst = max(found, key=lambda each: each.difference)
+    text = (
+        f"{len(changed)} of {len(found)} top-1 predictions change; largest difference of a logit "
+        f"{worst.difference:.3g}, where the largest logit is {max(each.scale for each in found):.3g}"
+    )
+    beyond = [each for each in found if each.difference > bound * each.scale]
+    if not beyond and not changed:
+        return Answer(text)
+    named = [f"{each.name}: expected class {each.expected}, actual {each.actual}" for each in changed[:SHOWN]]
+    allowed = f"allowed {bound * worst.scale:.3g} ({provenance})" if bound else "allowed 0 (bit for bit)"
+    raise Refused([*bench.first_differing_layer(worst), f"{text}; {allowed}", *named])
 
 
 def check_training(bench: Workbench) -> None:
     """Three training steps of the claim give the reference's logits, gradients, statistics and parameters.
 
-    Bit for bit in float32. Where the claim nests its concats differently, gradients are summed in another
-    order: both are then run in float64 and held to a measured bound, as float32 training amplifies rounding.
+    Bit for bit in float32. Where the claim nests its concats differently, gradients are summed in another order:
+    both are then run in float64 and held to a measured bound, as float32 training amplifies rounding. A port runs one
+    step in float64, without dropout, and is held to a measured bound, too; its gradients come from the output on, so
+    the first that is named is where it starts.
     """
     _require_pairs(bench)
-    if bench.reorders_sums:
-        bench = bench.in_float64
-        names = frozenset(bench.reference.trained.summaries)
-        left, right = bench.reference.train("imperative", names), bench.train_as_reference(names)
-        problems = list(float64_differences(bench.reference.graph, left, right))
-    else:
-        expected, actual = bench.reference.trained, bench.trained_as_reference
-        names = frozenset(name for name in expected.summaries if expected.summaries[name] != actual.summaries.get(name))
-        if not names:
-            return
-        left, right = bench.reference.train("imperative", names), bench.train_as_reference(names)
-        problems = [
-            line
-            for name in left.tensors
-            for line in (
-                compare(name, left.tensors[name], right.tensors[name])
-                if name in right.tensors
-                else [f"{name}: missing"]
-            )
-        ]
-    if problems:
-        named = [problem.partition(": expected")[0].removesuffix(" (float64)") for problem in problems]
-        problems = [*problems[:SHOWN], f"{len(named)} tensors differ", *bench.reference.backward_divergence(named)]
-    refuse(problems)
+    refuse(bench.training_differences())
 
 
-CHECKS = tuple(Check(function, SOURCE, kinds=CLAIMS) for function in (check_node_outputs, check_training))
+FUNCTIONS = (check_node_outputs, check_predictions, check_training)
+CHECKS = tuple(Check(function, SOURCE, kinds=CLAIMS) for function in FUNCTIONS)

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from conformance.check import NETWORKS, Check, NotApplicable, Problem, owner, refuse
-from conformance.graph import Graph
+from conformance.graph import Graph, Parameter
 from conformance.specification import Count, count
 
 if TYPE_CHECKING:
@@ -15,10 +15,16 @@ if TYPE_CHECKING:
 SOURCE = "conformance/specification.py (each network's paper, and torchvision's published counts)"
 
 
+def _is_fixed(parameter: Parameter) -> bool:
+    """Whether a parameter is not trained; where its format does not tell, running statistics are not."""
+    usual = "null" if parameter.slot.startswith("moving_") else "write"
+    return bool(parameter.settings.get("grad_req", usual) == "null")
+
+
 def measure(graph: Graph) -> Count:
     """Count a graph's parameters, arrays and the multiply-adds of its convolutions and dense layers."""
     sizes = {name: math.prod(p.shape) for name, p in graph.parameters.items()}
-    fixed = sum(size for name, size in sizes.items() if graph.parameters[name].settings["grad_req"] == "null")
+    fixed = sum(size for name, size in sizes.items() if _is_fixed(graph.parameters[name]))
     work = 0
     for node in graph.nodes:
         if node.operator in ("Convolution", "FullyConnected"):
@@ -34,7 +40,7 @@ def check_counts(bench: Workbench) -> None:
     too small means that a parameter is frozen.
     """
     spec = bench.specification
-    actual, formula = measure(bench.graph), count(spec)
+    actual, formula = measure(bench.graph), count(spec, classes=bench.classes)
     problems = [
         f"{key}: expected {getattr(expected, key):,} ({source}), actual {getattr(actual, key):,}"
         for key in ("total", "trainable", "arrays")
@@ -51,7 +57,7 @@ def check_multiply_adds(bench: Workbench) -> None:
     weights at the wrong resolution.
     """
     spec, actual = bench.specification, measure(bench.graph).multiply_adds
-    expected = {"specification": spec.multiply_adds, "closed formula": count(spec).multiply_adds}
+    expected = {"specification": spec.multiply_adds, "closed formula": count(spec, classes=bench.classes).multiply_adds}
     refuse(
         f"multiply-adds: expected {value:,} ({source}), actual {actual:,}"
         for source, value in expected.items()

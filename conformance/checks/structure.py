@@ -29,7 +29,7 @@ def check_graph(bench: Workbench) -> None:
     Names, class layout and the order of calls do not matter; operators, attributes and wiring do. The first
     line names the first operator that differs, in graph order: mend it there.
     """
-    refuse(differences(bench.reference.graph, bench.graph))
+    refuse(differences(bench.expected, bench.graph))
 
 
 def check_parameter_settings(bench: Workbench) -> None:

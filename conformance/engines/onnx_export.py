@@ -1,0 +1,114 @@
+"""From Gluon to ONNX by MXNet's own exporter, with what that gets wrong put right.
+
+What MXNet 1.9.1's ``mx.onnx.export_model`` does with the networks' operators, and what is done about it here:
+
+- It stamps the file with the newest operator set of the installed library (23 of onnx 1.18), although its converters
+  are written for set 13: stamped 13 here, and checked against 13.
+- It names every weight a graph input as well, so that an engine must not take it as constant: only the images stay.
+- A dynamic batch leaves the output without any size: (N, classes) is written here.
+- It writes a BatchNorm's gamma where ``fix_gamma`` makes MXNet take 1: ones are exported here.
+- Convolutions and poolings get no name: every node is named by its output here.
+- It turns every weight into a Python list, 5 GB of them for a VGG: here it is told that large weights are inputs, and
+  their values are put in afterwards.
+- Dropout becomes Identity, as predict mode has it, and is left so.
+- It reads ``onnx.mapping``, which later versions of onnx have no more.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from conformance.engines.install import require
+from conformance.graph import parse_value
+from conformance.tracing import trace
+from reference.mxnet_compat import mx
+
+OPSET, IR_VERSION = 13, 8
+"""The newest operator set that MXNet's converters are written for, and the file format of its time."""
+LARGE = 1 << 14
+"""Elements of a weight from which on the exporter does not see it."""
+
+
+def network_to_onnx(net: Any, shape: tuple[int, ...]) -> Any:
+    """Export a HybridBlock that has weights, as :func:`to_onnx` does.
+
+    Args:
+        net: The network.
+        shape: Of one batch of images (N, C, H, W); N may be any number when the model is run.
+    """
+    _, symbol = trace(net, shape)
+    return to_onnx(symbol, {name: each.data() for name, each in net.collect_params().items()}, shape)
+
+
+def to_onnx(symbol: Any, parameters: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
+    """Export a network.
+
+    Args:
+        symbol: Its symbol, whose input is called ``data``.
+        parameters: MXNet's arrays by the symbol's names.
+        shape: Of one batch of images (N, C, H, W); N may be any number when the model is run.
+
+    Returns:
+        ``onnx.ModelProto``, checked by onnx.
+
+    Raises:
+        NotExecuted: If onnx is not installed.
+        NotImplementedError, AttributeError: MXNet's, if it cannot export an operator.
+    """
+    onnx = require("onnx")
+    values = {**parameters, **_fixed_gammas(symbol, parameters)}
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of onnx.mapping
+        path = str(Path(folder) / "network.onnx")
+        large = {name: value for name, value in values.items() if value.size > LARGE}
+        inputs = {name: large[name].shape for name in symbol.list_inputs() if name in large}
+        order = [name for name in symbol.list_inputs() if name in large or name not in values]
+        mx.onnx.export_model(
+            symbol,
+            {name: value for name, value in values.items() if name not in large},
+            [inputs.get(name, shape) for name in order],
+            np.float32,
+            path,
+            dynamic=True,
+            dynamic_input_shapes=[inputs.get(name, (None, *shape[1:])) for name in order],
+        )
+        model = onnx.load(path)
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(each.asnumpy(), name) for name, each in large.items())
+    _put_right(onnx, model)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _fixed_gammas(symbol: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Ones for every gamma that MXNet does not read; not reading it is its operator's default."""
+    nodes = json.loads(symbol.tojson())["nodes"]
+    norms = [node for node in nodes if node["op"] == "BatchNorm"]
+    fixed = [node for node in norms if parse_value(node.get("attrs", {}).get("fix_gamma", "True"))]
+    names = [nodes[node["inputs"][1][0]]["name"] for node in fixed]
+    return {name: mx.nd.ones_like(parameters[name]) for name in names}
+
+
+def _put_right(onnx: Any, model: Any) -> None:
+    """Change in place what the exporter gets wrong."""
+    del model.opset_import[:]
+    model.opset_import.append(onnx.helper.make_opsetid("", OPSET))
+    model.ir_version = IR_VERSION
+    constants = {each.name for each in model.graph.initializer}
+    (images,) = (each for each in model.graph.input if each.name not in constants)
+    (output,) = model.graph.output
+    images.type.tensor_type.shape.dim[0].dim_param = "N"
+    kept = [onnx.ValueInfoProto.FromString(images.SerializeToString())]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    for node in model.graph.node:
+        node.name = node.name or node.output[0]
+    known = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph.output[0]
+    output.type.CopyFrom(known.type)
+    output.type.tensor_type.shape.dim[0].dim_param = "N"

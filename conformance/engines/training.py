@@ -1,0 +1,119 @@
+"""Does a port train as its reference does? One step in float64 and without dropout, compared tensor by tensor.
+
+In float32 the gradients of deep networks with BatchNorm are rounding noise of some percent; in float64 engines agree.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from conformance.check import Problem, owner
+from conformance.comparison import Array, compare
+from conformance.engines.port import Step, Trainable
+from conformance.graph import Graph, Shape
+from conformance.layerwise import trainable
+from conformance.rounding import cancelled_biases
+from conformance.specification import SPECIFICATIONS
+from conformance.subject import Subject
+from conformance.tolerances import PORT_STATISTICS, PORT_STEP
+from conformance.tracing import trace
+from conformance.workbench import Workbench
+from reference.mxnet_compat import mx
+
+#: Image sides at which AlexNet and VGG are trained in float64: at 224 their first dense layer alone takes gigabytes.
+SIDES = {"alexnet": 95, "vgg": 64}
+
+
+def small_subject(network: str) -> Subject:
+    """A reference network at full depth and width, for images so small that it can be trained in float64."""
+    spec = SPECIFICATIONS[network]
+    side = SIDES.get(spec.family, spec.train_size)
+    spec = replace(spec, full_size=side, train_size=side, other_size=side)
+    return Subject(network, architecture=network, specification=spec)
+
+
+def batch(bench: Workbench, step: int = 1) -> tuple[Array, Array]:
+    """Images (2, C, H, W) in the type that the bench computes in, and labels (2,), of a training step."""
+    classes = bench.graph.nodes[bench.graph.head].shape[-1]
+    return bench.images(bench.shape(2, train=True), step).asnumpy(), bench.labels(2, classes).asnumpy()
+
+
+def reference_step(bench: Workbench) -> Step:
+    """The step of the network itself, in the type that its bench computes in, by the names of its own parameters."""
+    ready = trainable(bench)
+    images = mx.nd.array(batch(bench)[0], dtype=bench.dtype, ctx=bench.ctx)
+    images.attach_grad()
+    with mx.autograd.record():
+        logits = ready.net(images)
+        loss = bench.loss(logits)
+    loss.backward()
+    learning = {name: p for name, p in ready.parameters.items() if p.grad_req != "null"}
+    return Step(
+        logits=logits.asnumpy(),
+        loss=loss.asnumpy(),
+        images=images.grad.asnumpy(),
+        gradients={name: p.grad().asnumpy() for name, p in learning.items()},
+        statistics={name: p.data().asnumpy() for name, p in ready.parameters.items() if name not in learning},
+    )
+
+
+def step_differences(bench: Workbench, port: Trainable, names: dict[str, str]) -> Iterator[Problem]:
+    """Compare a port's training step with its reference's.
+
+    Args:
+        bench: The reference's workbench.
+        port: The port, with the reference's weights.
+        names: Its parameters by the reference's.
+
+    Yields:
+        What differs: forward, then running statistics in the order of the graph, then gradients from the loss to the
+        images, each with the port's layer.
+    """
+    expected = reference_step(bench.in_float64)
+    gc.collect()  # blocks sit in reference cycles: give the reference's memory back first
+    actual = port.step(*batch(bench.in_float64))
+    bound = (PORT_STEP.bound, PORT_STEP.provenance)
+    for name in ("logits", "loss"):
+        yield from map(Problem, compare(f"train mode: {name}", getattr(expected, name), getattr(actual, name), *bound))
+    yield from _statistics(bench, expected, actual, names)
+    weights = cancelled_biases(bench.graph)
+    for name in reversed([name for name in bench.graph.parameters if name in expected.gradients]):
+        twin, label = names[name], f"gradient of {names[name]}"
+        if twin not in actual.gradients:
+            yield Problem(f"{label}: missing; it does not learn", owner(twin))
+            continue
+        scale = expected.gradients[weights[name]] if name in weights else None
+        lines = compare(label, expected.gradients[name], actual.gradients[twin], *bound, scale)
+        yield from (Problem(line, owner(twin)) for line in lines)
+    yield from map(Problem, compare("gradient of the images", expected.images, actual.images, *bound))
+
+
+def _statistics(bench: Workbench, expected: Step, actual: Step, names: dict[str, str]) -> Iterator[Problem]:
+    """Compare running statistics; say so where PyTorch's convention explains a variance."""
+    counts = _counts(trace(bench.build(), bench.shape(2, train=True))[0]) if expected.statistics else {}
+    for name, right in expected.statistics.items():
+        twin = names[name]
+        if twin not in actual.statistics:
+            yield Problem(f"{twin}: missing; it does not move", owner(twin))
+            continue
+        found = actual.statistics[twin]
+        for line in compare(twin, right, found, PORT_STATISTICS.bound, PORT_STATISTICS.provenance):
+            number, momentum = counts[name]
+            unbiased = right + (right - momentum * bench.values[name]) / (number - 1)
+            says = "; it is that of n / (n - 1) times the batch's variance, and MXNet's is that of the batch's own"
+            explained = name.endswith("var") and np.allclose(unbiased, found, rtol=PORT_STATISTICS.bound, atol=0)
+            yield Problem(line + says * explained, owner(twin))
+
+
+def _counts(graph: Graph) -> dict[str, tuple[int, float]]:
+    """Values a channel that each running statistic is taken over, and its BatchNorm's momentum."""
+
+    def size(shape: Shape) -> int:
+        return int(np.prod(shape)) // shape[1]
+
+    norms = [node for node in graph.nodes if node.operator == "BatchNorm"]
+    return {name: (size(node.shape), node.attributes["momentum"]) for node in norms for name in node.parameters[2:]}

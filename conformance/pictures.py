@@ -1,0 +1,109 @@
+"""Images that predictions are compared on: a folder of the user's, or packaged ones of Fashion-MNIST."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from conformance.comparison import Array, largest_difference
+from conformance.subject import RequestError
+from reference.data import load_subset, to_images
+from reference.datasets import read_picture
+
+ENDINGS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+PACKAGED, AT_ONCE = 8, 8
+"""Images that are compared where the user names none, and images that are predicted at once."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What both networks give for one image.
+
+    Attributes:
+        name: The image's.
+        image: Float32 of shape (C, H, W).
+        left, right: Logits (classes,) expected and actual.
+    """
+
+    name: str
+    image: Array
+    left: Array
+    right: Array
+
+    @property
+    def expected(self) -> int:
+        """The likeliest class."""
+        return int(self.left.argmax())
+
+    @property
+    def actual(self) -> int:
+        """The class that the network under test finds likeliest."""
+        return int(self.right.argmax())
+
+    @property
+    def changed(self) -> bool:
+        """Whether that is another class."""
+        return self.expected != self.actual
+
+    @property
+    def difference(self) -> float:
+        """Largest difference of a logit."""
+        return largest_difference(self.left, self.right)[0]
+
+    @property
+    def scale(self) -> float:
+        """The largest expected logit's size."""
+        return float(np.abs(self.left).max())
+
+
+def batches(folder: Path | None, shape: tuple[int, ...]) -> Iterator[tuple[list[str], Array]]:
+    """Read images as square or not as ``shape`` (N, C, H, W) says, N aside: grey, repeated over channels, in [0, 1].
+
+    Yields:
+        Names and float32 images.
+
+    Raises:
+        RequestError: If the folder has no image, or one cannot be read.
+    """
+    channels, side = shape[1], shape[2]
+    if shape[2] != shape[3]:
+        raise RequestError(f"images of {shape[2]}x{shape[3]} pixels: allowed are square ones")
+    if folder is None:
+        pictures, _ = load_subset("test")
+        chosen = [(f"test image {number}", picture) for number, picture in enumerate(pictures[:PACKAGED])]
+        source: Iterator[tuple[str, Array]] = iter(chosen)
+    else:
+        source = _of(folder)
+    waiting = list(_some(source))
+    while waiting:
+        images = [to_images(picture[None], side, channels) for _, picture in waiting]
+        yield [name for name, _ in waiting], np.concatenate(images)
+        waiting = list(_some(source))
+
+
+def _some(source: Iterator[tuple[str, Array]]) -> Iterator[tuple[str, Array]]:
+    for _, each in zip(range(AT_ONCE), source, strict=False):
+        yield each
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """Image files of a folder and the folders in it, in order.
+
+    Raises:
+        RequestError: If there is none.
+    """
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+    if not found:
+        raise RequestError(f"--images {folder}: no image file ({', '.join(sorted(ENDINGS))})")
+    return found
+
+
+def _of(folder: Path) -> Iterator[tuple[str, Array]]:
+    for path in picture_files(folder):
+        try:
+            yield str(path.relative_to(folder)), read_picture(path, size=None)
+        except (ValueError, OSError) as error:
+            raise RequestError(str(error)) from None
