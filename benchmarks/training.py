@@ -205,8 +205,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         if kind not in KINDS:
             parser.error(f"--contenders {kind!r}: allowed are {', '.join(KINDS)}")
     for name in ("blocks", "steps", "batch_size", "image_size", "images"):
-        if (getattr(arguments, name) or 1) < 1:
-            parser.error(f"--{name.replace('_', '-')} {getattr(arguments, name)}: allowed are integers from 1 on")
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name.replace('_', '-')} {value}: allowed are integers from 1 on")
     if "pytorch" in arguments.contenders and not arguments.profile and find_spec("torch") is None:
         parser.error("PyTorch is not installed: use `nox -s benchmarks`, or leave pytorch out of --contenders")
     return arguments
