@@ -34,6 +34,8 @@ class Subject:
         input_shape: ``(C, H, W)`` of one input of an own block, or of a claim with ``reference``.
         weights: A ``.params`` file whose trained weights the numeric checks use.
         reference: What builds the network it claims to be, where that is none of the 12; as ``build``.
+        trainer: The training loop that the family `training` watches in the place of the reference's; as ``build``,
+            and called as `conformance.loop.Loop` says.
         specification: That network's facts, where there are any; both are then built with ``classes=N``.
         expected_failures: Check id, or ``check-variant`` -> reason with a link; such a check must fail (strict).
 
@@ -47,6 +49,7 @@ class Subject:
     input_shape: tuple[int, ...] | None = None
     weights: Path | None = None
     reference: Build | None = None
+    trainer: Build | None = None
     specification: Specification | None = None
     expected_failures: Mapping[str, str] = field(default_factory=dict)
 
@@ -68,7 +71,8 @@ class Subject:
             )
         if self.input_shape is not None:
             check_input_shape(self.input_shape)
-        for what, build in ((f"subject {self.name}", self.build), ("reference", self.reference)):
+        named = ((f"subject {self.name}", self.build), ("reference", self.reference), ("trainer", self.trainer))
+        for what, build in named:
             if isinstance(build, str) and not re.fullmatch(r"[\w.]+:[\w.]+", build):
                 raise RequestError(f"{what}={build}: expected {what.split()[-1]}=package.module:attribute")
         if self.weights is not None and not self.weights.is_file():
@@ -114,9 +118,13 @@ def parse_input_shape(text: str) -> tuple[int, ...]:
 
 
 def parse_subjects(
-    texts: list[str], input_shape: str | None, weights: str | None, reference: str | None = None
+    texts: list[str],
+    input_shape: str | None,
+    weights: str | None,
+    reference: str | None = None,
+    trainer: str | None = None,
 ) -> tuple[Subject, ...]:
-    """Turn ``--subject``, ``--input-shape``, ``--weights`` and ``--reference`` into subjects; by default the 12.
+    """Turn ``--subject`` and the options that go with it into subjects; by default the 12.
 
     Raises:
         RequestError: In one line, for anything that does not fit.
@@ -132,6 +140,6 @@ def parse_subjects(
     if doubled:
         raise RequestError(f"subject {doubled[0]!r} is given twice")
     return tuple(
-        Subject(name, build or None, input_shape=shape, weights=path, reference=reference)
+        Subject(name, build or None, input_shape=shape, weights=path, reference=reference, trainer=trainer)
         for name, _, build in (text.partition("=") for text in texts or SPECIFICATIONS)
     )
