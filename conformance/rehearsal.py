@@ -6,6 +6,7 @@ answers, and what the parameters are at that time. It knows nothing of how the l
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -185,9 +186,12 @@ class Rehearser:
     def _run(self, net: Any, train: Any, seed: int, recipe: Recipe, epochs: int, *, thorough: bool) -> Run:
         recorder = Recorder(net, self.images, thorough=thorough, masks=thorough and self.masks)
         run = Run(states=recorder.states)
-        for number, metrics in enumerate(islice(self.loop(net, train, self.test, recipe, seed=seed), epochs), 1):
-            forwards = tuple(recorder.forwards)
-            run.epochs.append(Epoch(number, forwards, metrics, recorder.state(), recipe.learning_rate))
-            recorder.forwards.clear()
-            recorder.epoch = number + 1
+        with warnings.catch_warnings():
+            # The network's own hooks do run once it is hybridized, as it is no other block's child.
+            warnings.filterwarnings("ignore", r"(?s).*is being hybridized while still having forward hook")
+            for number, metrics in enumerate(islice(self.loop(net, train, self.test, recipe, seed=seed), epochs), 1):
+                forwards = tuple(recorder.forwards)
+                run.epochs.append(Epoch(number, forwards, metrics, recorder.state(), recipe.learning_rate))
+                recorder.forwards.clear()
+                recorder.epoch = number + 1
         return run

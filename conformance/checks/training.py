@@ -132,10 +132,11 @@ def check_loader_workers(bench: Workbench) -> None:
     A DataLoader that shuffles draws from NumPy's own generator, which a loop must seed. What workers load lies in
     shared memory and arrives in its order; a loop copies it to the network's device.
     """
-    loaded, problems = bench.loaded, list[str]()
+    rehearsal, problems = _rehearsal(bench), list[str]()
+    loaded = bench.loaded
     for workers, run in loaded.items():
         where, order, expected = f"{workers} workers", run.epochs[0].order, loaded[0].epochs[0].order
-        problems += _wrong_counts(where, _rehearsal(bench).train, order, _rehearsal(bench))
+        problems += _wrong_counts(where, rehearsal.train, order, rehearsal)
         if order != expected:
             problems.append(f"{where}: expected the order {expected}, actual {order}")
         problems += _differing(where, loaded[0], run)
