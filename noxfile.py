@@ -92,6 +92,13 @@ def engines(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "tests/engines", *spread, *session.posargs, env=ONE_THREAD)
 
 
+@nox.session(python=MAIN_PYTHON)
+def benchmarks(session: nox.Session) -> None:
+    """Measure the training loop beside the article's and PyTorch's; arguments go to benchmarks/training.py."""
+    session.install("-e", ".[cpu]", *nox.project.dependency_groups(PYPROJECT, "benchmarks"))
+    session.run("python", "benchmarks/training.py", *session.posargs)
+
+
 @nox.session(python=PYTHON_VERSIONS)
 def tests(session: nox.Session) -> None:
     """Test the project: all of it with coverage on one Python, a smoke test on the others."""

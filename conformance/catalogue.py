@@ -120,6 +120,8 @@ class Case:
             options[0] += f"={self.subject.build}"
         if isinstance(self.subject.reference, str):
             options.append(f"--reference {self.subject.reference}")
+        if isinstance(self.subject.trainer, str):
+            options.append(f"--trainer {self.subject.trainer}")
         if self.subject.specification is None:
             options.append(f"--input-shape {','.join(map(str, self.subject.input_shape or ()))}")
         for option in ("weights", "images"):

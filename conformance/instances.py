@@ -15,7 +15,7 @@ from conformance.check import cause
 from conformance.comparison import Array
 from conformance.graph import Graph
 from conformance.matching import differences, pair_parameters
-from conformance.subject import RequestError
+from conformance.subject import Build, RequestError
 from conformance.tracing import internal_shapes, structural_names, trace
 from conformance.weights import fill, uniform
 from reference.data import load_subset, to_images
@@ -37,6 +37,31 @@ IMAGES_APART = 5
 def no_stages(name: str) -> Iterator[None]:
     """Run a stage without telling anyone."""
     yield
+
+
+def imported(code: Build, what: str, before: str = " ") -> Callable[..., Any]:
+    """Return what ``"package.module:attribute"`` names, or a callable as it is.
+
+    Args:
+        code: The name or the callable.
+        what: What messages call it.
+        before: Stands before the name in messages.
+
+    Raises:
+        RequestError: If it cannot be imported or is not callable.
+    """
+    if callable(code):
+        return code
+    module, _, attribute = code.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except Exception as error:
+        raise RequestError(f"{what}{before}{code}: {type(error).__name__}: {cause(error)}") from None
+    if not callable(found):
+        raise RequestError(f"{what}{before}{code}: {attribute} is not callable")
+    return found  # type: ignore[no-any-return]
 
 
 class Instances:
@@ -81,18 +106,7 @@ class Instances:
         build = self.subject.build
         if build is None:
             return partial(get_model, self.subject.architecture or self.subject.name)
-        if callable(build):
-            return build
-        module, _, attribute = build.partition(":")
-        try:
-            found: Any = importlib.import_module(module)
-            for part in attribute.split("."):
-                found = getattr(found, part)
-        except Exception as error:
-            raise RequestError(f"subject {self.subject.name}={build}: {type(error).__name__}: {cause(error)}") from None
-        if not callable(found):
-            raise RequestError(f"subject {self.subject.name}={build}: {attribute} is not callable")
-        return found  # type: ignore[no-any-return]
+        return imported(build, f"subject {self.subject.name}", "=")
 
     def build(self, **kwargs: Any) -> Any:
         """A new, uninitialized block; one with a specification is asked for :attr:`classes` unless others are given.

@@ -6,6 +6,7 @@ answers, and what the parameters are at that time. It knows nothing of how the l
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,16 +16,16 @@ import numpy as np
 
 from conformance.comparison import Array
 from conformance.tracing import structural_names
-from reference import training
-from reference.batches import Examples
+from reference.metrics import EpochMetrics
 from reference.mxnet_compat import mx
-from reference.recipes import StepDecay
+from reference.randomness import step_seed
+from reference.recipes import Recipe, StepDecay
 
 #: 20 images in batches of 8 make two full steps and one of 4 images; the test images, one full batch and one of 4.
 TRAIN_IMAGES, TEST_IMAGES, EPOCHS, SEED = 20, 12, 2, 3
 MOMENTUM = 0.9
 #: SGD shows the scale of a gradient, which Adam hides; the rate halves, so that two epochs tell its schedule.
-RECIPE = training.Recipe(
+RECIPE = Recipe(
     "sgd",
     learning_rate=0.01,
     schedule=StepDecay(0.5, every=1),
@@ -32,6 +33,8 @@ RECIPE = training.Recipe(
     batch_size=8,
     epochs=EPOCHS,
 )
+#: Adam with the betas and the epsilon of its paper, which are MXNet's, too.
+ADAM = Recipe("adam", learning_rate=0.001, schedule=StepDecay(0.5, every=1), batch_size=8, epochs=EPOCHS)
 
 State = Mapping[str, Array]
 
@@ -61,13 +64,19 @@ class Epoch:
 
     number: int
     forwards: Sequence[Forward]
-    metrics: training.EpochMetrics
+    metrics: Any
     last_state: int
+    first_rate: float
 
     @property
     def stated_rate(self) -> float:
-        """The learning rate that `RECIPE` states: halved after each epoch."""
-        return RECIPE.learning_rate * 2.0 ** (1 - self.number)
+        """The learning rate that the recipe states: halved after each epoch."""
+        return self.first_rate * 2.0 ** (1 - self.number)
+
+    def reported(self, name: str) -> Any:
+        """One of the `EpochMetrics` that the loop gave; None where it is missing."""
+        assert name in EpochMetrics._fields
+        return getattr(self.metrics, name, None)
 
     @property
     def steps(self) -> list[Forward]:
@@ -105,16 +114,25 @@ class Recorder:
         net: The network, with weights.
         images: All images handed out, of shape (N, ...).
         thorough: Whether to look at the parameters at every forward, too.
+        masks: Whether to seed MXNet's generator before every step, so that its dropout can be made again.
     """
 
-    def __init__(self, net: Any, images: Array, *, thorough: bool) -> None:
+    def __init__(self, net: Any, images: Array, *, thorough: bool, masks: bool) -> None:
         """Watch every call of the network from now on."""
         self.net, self.thorough = net, thorough
         self.names = structural_names(net)
         self.places = {image.tobytes(): place for place, image in enumerate(images)}
         self.states: list[State] = []
         self.forwards: list[Forward] = []
+        self.epoch = 1
         net.register_forward_hook(self._note)
+        if masks:
+            net.register_forward_pre_hook(self._seed)
+
+    def _seed(self, *_: Any) -> None:
+        if mx.autograd.is_recording():
+            step = 1 + sum(forward.recording for forward in self.forwards)
+            mx.random.seed(step_seed(SEED, self.epoch, step))
 
     def _note(self, _: Any, inputs: Sequence[Any], logits: Any) -> None:
         training_mode, recording = mx.autograd.is_training(), mx.autograd.is_recording()
@@ -132,20 +150,48 @@ class Recorder:
         return len(self.states) - 1
 
 
-def rehearse(net: Any, train: Examples, test: Examples, *, seed: int = SEED, epochs: int = EPOCHS) -> Run:
-    """Run the loop on a network and write down what happens; the parameters of a run of one epoch, at its end only.
+@dataclass(frozen=True)
+class Rehearser:
+    """Runs a loop on a few images and writes down what happens.
 
     Args:
-        net: A network with weights.
-        train: Images to train on.
-        test: Images to evaluate on.
-        seed: Of the run.
-        epochs: After how many to stop.
+        loop: Called as `conformance.loop.Loop` says.
+        images: All images handed out, training images first.
+        test: What is evaluated on.
+        masks: Whether the dropout of a thorough run must be made the same from outside, as the loop's own randomness
+            is not known.
     """
-    recorder = Recorder(net, np.concatenate([train.images, test.images]), thorough=epochs > 1)
-    run = Run(states=recorder.states)
-    for number, metrics in enumerate(islice(training.fit(net, train, test, RECIPE, seed=seed), epochs), 1):
-        last = recorder.state()
-        run.epochs.append(Epoch(number, tuple(recorder.forwards), metrics, last))
-        recorder.forwards.clear()
-    return run
+
+    loop: Any
+    images: Array
+    test: Any
+    masks: bool
+
+    def run(self, net: Any, train: Any, *, seed: int = SEED, recipe: Recipe = RECIPE, epochs: int = EPOCHS) -> Run:
+        """Train thoroughly: the parameters are looked at before and after every step.
+
+        Args:
+            net: A network with weights.
+            train: What is trained on.
+            seed: Of the run.
+            recipe: How to train.
+            epochs: After how many to stop.
+        """
+        return self._run(net, train, seed, recipe, epochs, thorough=True)
+
+    def epoch(self, net: Any, train: Any, *, seed: int = SEED) -> Run:
+        """Train for an epoch, whose parameters are looked at at its end only; see `run`."""
+        return self._run(net, train, seed, RECIPE, 1, thorough=False)
+
+    def _run(self, net: Any, train: Any, seed: int, recipe: Recipe, epochs: int, *, thorough: bool) -> Run:
+        recorder = Recorder(net, self.images, thorough=thorough, masks=thorough and self.masks)
+        run = Run(states=recorder.states)
+        with warnings.catch_warnings():
+            # The network's own hooks do run once it is hybridized, as it is no other block's child.
+            warnings.filterwarnings("ignore", r"(?s).*is being hybridized while still having forward hook")
+            for number, metrics in enumerate(islice(self.loop(net, train, self.test, recipe, seed=seed), epochs), 1):
+                forwards = tuple(recorder.forwards)
+                run.epochs.append(Epoch(number, forwards, metrics, recorder.state(), recipe.learning_rate))
+                recorder.forwards.clear()
+                recorder.epoch = number + 1
+        return run

@@ -45,6 +45,12 @@ def add_options(parser: pytest.Parser) -> None:
         help="what your own block claims to be: it is compared with what this builds, operator by operator",
     )
     group.addoption(
+        "--trainer",
+        dest="conformance_trainer",
+        metavar="MODULE:ATTRIBUTE",
+        help="a training loop of your own, which the family training then watches",
+    )
+    group.addoption(
         "--weights",
         dest="conformance_weights",
         metavar="FILE.params",
@@ -121,6 +127,7 @@ class Request:
                 option.conformance_weights,
                 option.conformance_reference,
                 option.conformance_images,
+                option.conformance_trainer,
             )
             families = tuple(filter(None, option.conformance_families.split(",")))
             request = cls(subjects, families, read_expected(option.conformance_expected_failures), config)
@@ -163,7 +170,7 @@ class Request:
             except Unusable as reason:
                 raise pytest.UsageError(f"--ctx {POOL.settings.ctx}: {reason}") from None
         for subject in self.subjects:
-            if subject.kind == "reference" and subject.weights is None:
+            if subject.kind == "reference" and subject.weights is None and subject.trainer is None:
                 continue
             result = POOL.worker(subject).run(PREPARE)
             if result.outcome == "refused":

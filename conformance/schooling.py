@@ -1,4 +1,4 @@
-"""The school: the subject trained by the reference's own loop, in a short course or in a rehearsal."""
+"""The school: the subject trained, in a short course by the reference's loop, or in a rehearsal of any loop."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ import numpy as np
 from conformance.check import NotApplicable, Vacuous
 from conformance.comparison import Array
 from conformance.learning import CLASSES, COURSES, Lesson, learn
-from conformance.rehearsal import SEED, TEST_IMAGES, TRAIN_IMAGES, Run, State, rehearse
+from conformance.loop import Loop, loader, loop_of
+from conformance.rehearsal import ADAM, EPOCHS, RECIPE, SEED, TEST_IMAGES, TRAIN_IMAGES, Rehearser, Run, State
 from conformance.runner import Runner
 from conformance.tracing import trace
-from conformance.updates import Step, made_again
+from conformance.updates import Adam, Momentum, Step, made_again
 from conformance.weights import fill
 from reference.batches import Examples
 from reference.mxnet_compat import mx
+
+#: Processes that load images, as Gluon's DataLoader counts them: with 0 its caller loads.
+WORKERS = (0, 1, 4)
 
 
 @dataclass(frozen=True)
@@ -27,16 +31,21 @@ class Rehearsal:
     Attributes:
         labels: The true label of every image handed out.
         run: A run.
+        once: The first epoch of the same run, or the run itself.
         again: The first epoch of the same run, once more.
         other_seed: The first epoch of a run with another seed.
         steps: The steps of the run, each made again by itself.
+        may_lack: Whether the loop may leave out what it is not needed for: to evaluate, and to report.
     """
 
     labels: Array
     run: Run
+    once: Run
     again: Run
     other_seed: Run
     steps: tuple[Step, ...]
+    may_lack: bool
+    epochs: ClassVar[int] = EPOCHS
     train: ClassVar[range] = range(TRAIN_IMAGES)
     test: ClassVar[range] = range(TRAIN_IMAGES, TRAIN_IMAGES + TEST_IMAGES)
 
@@ -47,8 +56,33 @@ class Rehearsal:
         return f"test image {place - TRAIN_IMAGES}" if place in self.test else "an image that was not handed out"
 
 
+@dataclass(frozen=True)
+class Lessons:
+    """What all rehearsals of one subject are given: first weights, images with labels, and the loop that is watched."""
+
+    start: State
+    images: Array
+    labels: Array
+    rehearser: Rehearser
+
+    @property
+    def train(self) -> Examples:
+        """The images to train on."""
+        return Examples(self.images[:TRAIN_IMAGES], self.labels[:TRAIN_IMAGES])
+
+    @property
+    def own_loop(self) -> bool:
+        """Whether the loop is the user's own."""
+        return self.rehearser.masks
+
+
 class School(Runner):
-    """A runner that also trains its subject with the reference's loop."""
+    """A runner that also trains its subject, with the reference's loop or the user's."""
+
+    @cached_property
+    def loop(self) -> Loop:
+        """The loop that is watched; raises RequestError where it cannot be used."""
+        return loop_of(self.subject)
 
     def lesson(self, *, shuffled: bool) -> Lesson:
         """What a new instance learns in its family's course."""
@@ -56,24 +90,58 @@ class School(Runner):
         return learn(self.build, course, shuffled=shuffled, seed=self.number, ctx=self.ctx)
 
     @cached_property
-    def rehearsal(self) -> Rehearsal:
-        """The loop run on a few images at a small size, and every step of it made again.
+    def lessons(self) -> Lessons:
+        """What is rehearsed, at a small size.
 
         Raises:
             NotApplicable, Vacuous: If there is nothing to train.
         """
         _ = self.recorded
+        images = self.images((TRAIN_IMAGES + TEST_IMAGES, *self._image_shape)).asnumpy()
+        start = self._start()
+        labels = self._labels(start, images)
+        own = self.subject.trainer is not None
+        test = Examples(images[TRAIN_IMAGES:], labels[TRAIN_IMAGES:])
+        tested = loader(test, RECIPE.batch_size, shuffle=False) if own else test
+        return Lessons(start, images, labels, Rehearser(self.loop, images, tested, masks=own))
+
+    def _training_data(self, workers: int | None = None) -> Any:
+        """What the loop is given to train on: the reference's takes images as they are, unless workers load them."""
+        train = self.lessons.train
+        if workers is None and not self.lessons.own_loop:
+            return train
+        return loader(train, RECIPE.batch_size, shuffle=True, workers=workers or 0)
+
+    @cached_property
+    def rehearsal(self) -> Rehearsal:
+        """The loop run on a few images, and every step of it made again; see `lessons`."""
         with self.stage("rehearsing the training loop"):
-            images = self.images((TRAIN_IMAGES + TEST_IMAGES, *self._image_shape)).asnumpy()
-            start = self._start()
-            labels = self._labels(start, images)
-            train = Examples(images[:TRAIN_IMAGES], labels[:TRAIN_IMAGES])
-            test = Examples(images[TRAIN_IMAGES:], labels[TRAIN_IMAGES:])
-            run = rehearse(self._pupil(start), train, test)
-            again = rehearse(self._pupil(start), train, test, epochs=1)
-            other_seed = rehearse(self._pupil(start), train, test, seed=SEED + 1, epochs=1)
-            steps = made_again(self._pupil(start), run, images, labels)
-            return Rehearsal(labels, run, again, other_seed, tuple(steps))
+            lessons = self.lessons
+            rehearser, start, data = lessons.rehearser, lessons.start, self._training_data()
+            run = rehearser.run(self._pupil(start), data)
+            once = rehearser.epoch(self._pupil(start), data) if lessons.own_loop else run
+            again = rehearser.epoch(self._pupil(start), data)
+            other_seed = rehearser.epoch(self._pupil(start), data, seed=SEED + 1)
+            steps = made_again(self._pupil(start), run, lessons.images, lessons.labels, Momentum())
+            return Rehearsal(lessons.labels, run, once, again, other_seed, tuple(steps), lessons.own_loop)
+
+    @cached_property
+    def adam_steps(self) -> tuple[Step, ...]:
+        """The steps of an epoch with Adam, each made again by itself; see `lessons`."""
+        with self.stage("rehearsing the training loop with Adam"):
+            lessons = self.lessons
+            run = lessons.rehearser.run(self._pupil(lessons.start), self._training_data(), recipe=ADAM, epochs=1)
+            return tuple(made_again(self._pupil(lessons.start), run, lessons.images, lessons.labels, Adam()))
+
+    @cached_property
+    def loaded(self) -> dict[int, Run]:
+        """The first epoch of a run, by the number of processes that load its images; see `lessons`."""
+        with self.stage("rehearsing the training loop with workers that load"):
+            lessons = self.lessons
+            return {
+                workers: lessons.rehearser.epoch(self._pupil(lessons.start), self._training_data(workers))
+                for workers in WORKERS
+            }
 
     @property
     def _image_shape(self) -> tuple[int, ...]:

@@ -40,6 +40,8 @@ class Subject:
             network that it claims to be predicts with them.
         images: A folder of image files, on which a claim's predictions are compared.
         reference: What builds the network it claims to be, where that is none of the 12; as ``build``.
+        trainer: The training loop that the family `training` watches in the place of the reference's; as ``build``,
+            and called as `conformance.loop.Loop` says.
         specification: That network's facts, where there are any; both are then built with ``classes=N``.
         expected_failures: Check id, or ``check-variant`` -> reason with a link; such a check must fail (strict).
 
@@ -54,6 +56,7 @@ class Subject:
     weights: Path | None = None
     images: Path | None = None
     reference: Build | None = None
+    trainer: Build | None = None
     specification: Specification | None = None
     expected_failures: Mapping[str, str] = field(default_factory=dict)
 
@@ -77,8 +80,8 @@ class Subject:
             check_input_shape(self.input_shape)
         if self.onnx_file is not None:
             self._check_onnx_file(self.onnx_file)
-        builds = ((f"subject {self.name}", None if self.onnx_file else self.build), ("reference", self.reference))
-        for what, build in builds:
+        own = (f"subject {self.name}", None if self.onnx_file else self.build)
+        for what, build in (own, ("reference", self.reference), ("trainer", self.trainer)):
             if isinstance(build, str) and not re.fullmatch(r"[\w.]+:[\w.]+", build):
                 raise RequestError(f"{what}={build}: expected {what.split()[-1]}=package.module:attribute")
         if self.weights is not None and not self.weights.is_file():
@@ -146,6 +149,7 @@ def parse_subjects(
     weights: str | None,
     reference: str | None = None,
     images: str | None = None,
+    trainer: str | None = None,
 ) -> tuple[Subject, ...]:
     """Turn ``--subject`` and the options that belong to it into subjects; by default the 12.
 
@@ -163,6 +167,14 @@ def parse_subjects(
     if doubled:
         raise RequestError(f"subject {doubled[0]!r} is given twice")
     return tuple(
-        Subject(name, build or None, input_shape=shape, weights=path, images=folder, reference=reference)
+        Subject(
+            name,
+            build or None,
+            input_shape=shape,
+            weights=path,
+            images=folder,
+            reference=reference,
+            trainer=trainer,
+        )
         for name, _, build in (text.partition("=") for text in texts or SPECIFICATIONS)
     )

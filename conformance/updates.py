@@ -1,16 +1,16 @@
-"""A training step made again from its images and the parameters before it alone, and the optimizer's rule in NumPy."""
+"""A training step made again from its images and the parameters before it, and the optimizers' rules in NumPy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 
 from conformance.comparison import Array, compare
 from conformance.rehearsal import MOMENTUM, SEED, Forward, Run, State
-from conformance.tolerances import UPDATE
+from conformance.tolerances import ADAM_UPDATE, UPDATE, Tolerance
 from conformance.tracing import structural_names
 from reference.mxnet_compat import mx
 from reference.randomness import step_seed
@@ -45,7 +45,63 @@ def sample(values: Array) -> Array:
     return values.reshape(-1)[:: values.size // SAMPLE | 1].astype(np.float64)
 
 
-def made_again(net: Any, run: Run, images: Array, labels: Array) -> Iterator[Step]:
+class Rule(Protocol):
+    """An optimizer's rule in float64: a step changes a parameter by ``kept - rate * direction``."""
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """What an update may differ by."""
+
+    def parts(self, name: str, slope: Array) -> tuple[Array | float, Array]:
+        """Return ``kept`` and ``direction`` of a parameter's next step, from the mean gradient."""
+
+    def moved(self, name: str, update: Array) -> None:
+        """Note how a parameter was changed."""
+
+
+@dataclass
+class Momentum:
+    """SGD with momentum, as MXNet has it: the velocity contains the learning rate."""
+
+    velocity: dict[str, Array] = field(default_factory=dict)
+    tolerance: Tolerance = UPDATE
+
+    def parts(self, name: str, slope: Array) -> tuple[Array | float, Array]:
+        """Keep a part of the last update, and go along the gradient."""
+        return MOMENTUM * self.velocity.get(name, 0.0), slope
+
+    def moved(self, name: str, update: Array) -> None:
+        """Note the update."""
+        self.velocity[name] = update
+
+
+@dataclass
+class Adam:
+    """Algorithm 1 of Kingma and Ba 2014, https://arxiv.org/abs/1412.6980, with epsilon as in its section 2's remark.
+
+    MXNet has this form: the bias is corrected in the rate, and epsilon is added to the root before it is corrected.
+    """
+
+    moments: dict[str, tuple[int, Array, Array]] = field(default_factory=dict)
+    tolerance: Tolerance = ADAM_UPDATE
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    def parts(self, name: str, slope: Array) -> tuple[Array | float, Array]:
+        """Go along the mean of the gradients, divided by the root of the mean of their squares."""
+        count, mean, square = self.moments.get(name, (0, np.zeros_like(slope), np.zeros_like(slope)))
+        count, mean = count + 1, self.beta1 * mean + (1 - self.beta1) * slope
+        square = self.beta2 * square + (1 - self.beta2) * slope**2
+        self.moments[name] = count, mean, square
+        correction = np.sqrt(1 - self.beta2**count) / (1 - self.beta1**count)
+        return 0.0, correction * mean / (np.sqrt(square) + self.epsilon)
+
+    def moved(self, name: str, update: Array) -> None:
+        """Take no notice."""
+
+
+def made_again(net: Any, run: Run, images: Array, labels: Array, rule: Rule) -> Iterator[Step]:
     """Make every step of a run again.
 
     Args:
@@ -53,8 +109,8 @@ def made_again(net: Any, run: Run, images: Array, labels: Array) -> Iterator[Ste
         run: The run.
         images: All images handed out, of shape (N, ...).
         labels: Their true labels.
+        rule: Of the run's optimizer.
     """
-    velocity: dict[str, Array] = {}
     for epoch in run.epochs:
         ends = [forward.state for forward in epoch.forwards[1:]] + [epoch.last_state]
         steps = [(forward, end) for forward, end in zip(epoch.forwards, ends, strict=True) if forward.recording]
@@ -66,8 +122,9 @@ def made_again(net: Any, run: Run, images: Array, labels: Array) -> Iterator[Ste
             else:
                 seed = step_seed(SEED, epoch.number, number)
                 again = Again(net, before, images[list(forward.images)], labels[list(forward.images)], seed)
-                yield again.compared_with(forward, after, velocity, label, epoch.stated_rate)
-            velocity = {name: sample(after[name]) - sample(before[name]) for name in before}
+                yield again.compared_with(forward, after, rule, label, epoch.stated_rate)
+            for name, value in before.items():
+                rule.moved(name, sample(after[name]) - sample(value))
 
 
 class Again:
@@ -97,13 +154,13 @@ class Again:
         loss.backward()
         self.logits = logits.asnumpy()
 
-    def compared_with(self, forward: Forward, after: State, velocity: State, label: str, rate: float) -> Step:
+    def compared_with(self, forward: Forward, after: State, rule: Rule, label: str, rate: float) -> Step:
         """Compare what the loop did in the step with the rule.
 
         Args:
             forward: The loop's forward.
             after: The parameters after its step.
-            velocity: The update of the step before, by parameter; empty at the first.
+            rule: Of the optimizer, with what it keeps of the steps before.
             label: What the step is called.
             rate: The learning rate stated for it.
         """
@@ -113,15 +170,15 @@ class Again:
             if parameter.grad_req == "null":
                 problems += compare(f"{label}: {name}", parameter.data().asnumpy(), after[name])
                 continue
-            kept = MOMENTUM * velocity[name] if velocity else 0.0
-            slope = sample(parameter.grad().asnumpy()) * (parameter.lr_mult / self.images)
+            kept, direction = rule.parts(name, sample(parameter.grad().asnumpy()) / self.images)
+            direction = direction * parameter.lr_mult
             old, new = sample(self.before[name]), sample(after[name])
-            update, expected = new - old, kept - rate * slope
-            size = np.maximum(abs(old), abs(new))
+            update, expected = new - old, kept - rate * direction
+            size, allowed = np.maximum(abs(old), abs(new)), rule.tolerance
             problems += compare(
-                f"{label}: update of {name}", expected, update, UPDATE.bound, UPDATE.provenance, scale=size
+                f"{label}: update of {name}", expected, update, allowed.bound, allowed.provenance, scale=size
             )
-            compared += abs(expected).max() > VISIBLE * UPDATE.bound * size.max()
-            along += float(((kept - update) * slope).sum())
-            length += float((slope * slope).sum())
+            compared += abs(expected).max() > VISIBLE * allowed.bound * size.max()
+            along += float(((kept - update) * direction).sum())
+            length += float((direction * direction).sum())
         return Step(label, rate, tuple(problems), int(compared), along / length if length else 0.0)

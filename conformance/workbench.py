@@ -60,6 +60,7 @@ class Workbench(Claimed):
     def prepare(self) -> None:
         """Build, trace and load what is asked for, so that a wrong request is known before anything runs."""
         _ = self.graph
+        _ = self.loop
         if self.subject.weights is not None:
             _ = self.values
 

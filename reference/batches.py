@@ -83,7 +83,12 @@ class Examples:
 
 
 def batches_of(data: Data, batch_size: int, order: np.random.Generator | None = None, skip: int = 0) -> Iterator[Batch]:
-    """Yield the batches of one epoch; an iterable that is no `Source` decides on size and order itself."""
+    """Yield the batches of one epoch; an iterable that is no `Source` decides on size and order itself.
+
+    Gluon's DataLoader draws its order from NumPy's own generator, so `order` seeds that for such data.
+    """
+    if order is not None and not isinstance(data, Source):
+        np.random.seed(order.integers(2**32, dtype=np.uint32))
     found = data.batches(batch_size, order, skip) if isinstance(data, Source) else islice(data, skip, None)
     for images, labels in found:
         yield Batch(images, labels)

@@ -187,12 +187,12 @@ CLAIMS: tuple[tuple[str, str, str, Patch, str], ...] = (
 )
 
 
-#: For each check of the training loop the first fault that it must catch; the others have tests of their own.
-LOOPS = {fault.check: fault for fault in reversed(LOOP_FAULTS)}
+#: For each check of the training loop and variant the first fault that it must catch; others have their own tests.
+LOOPS = {(fault.check, fault.variant): fault for fault in reversed(LOOP_FAULTS)}
 
 BROKEN: tuple[Broken, ...] = (
     *OWN_BLOCKS,
-    *(Broken(fault.check, fault.wrong, fault.subject, fault.says) for fault in LOOPS.values()),
+    *(Broken(fault.check, fault.wrong, fault.subject, fault.says, (fault.variant,)) for fault in LOOPS.values()),
     *(Broken(check, flaw, claim(name, patch), says) for check, name, flaw, patch, says in CLAIMS),
     Broken("behaviour.classes_and_channels", "classes ignored", ignoring_classes(), "classes=7: expected logits"),
     Broken("parameters.counts", "biases missing", without_biases(), "arrays: expected 320"),

@@ -22,6 +22,7 @@ from loop_patches import (
     doubled,
     evaluate,
     fit,
+    forgetting_moments,
     in_predict_mode,
     in_stored_order,
     made_twice,
@@ -32,7 +33,10 @@ from loop_patches import (
     shifted,
     skipped_if_small,
     trained_on_test_images,
+    unseeded,
+    with_adam,
     without_momentum,
+    without_the_first_loaded,
 )
 from reference import training
 from reference.batches import Batch, Examples
@@ -47,12 +51,14 @@ class LoopFault:
         check: Id of the check that must fail.
         says: What the failure must say.
         patches: What takes the place of the loop's functions of these names.
+        variant: The check's variant that must fail, where it has variants.
     """
 
     wrong: str
     check: str
     says: str
     patches: dict[str, Any]
+    variant: str = ""
 
     @property
     def subject(self) -> Subject:
@@ -67,10 +73,19 @@ class LoopFault:
         return Subject("small", build=build, input_shape=(3, 32, 32))
 
 
-TRAIN_IMAGES, TEST_IMAGES, ORDER, UPDATES, RATE, METRICS = (
-    f"training.{name}" for name in ("train_images", "test_images", "order", "updates", "learning_rate", "metrics")
+TRAIN_IMAGES, TEST_IMAGES, ORDER, RATE, METRICS, WORKERS = (
+    f"training.{name}"
+    for name in ("train_images", "test_images", "order", "learning_rate", "metrics", "loader_workers")
 )
 STEP_1, STEP_3 = "epoch 1, step 1 (8 images): update of conv.weight", "epoch 1, step 3 (4 images): update of conv."
+
+STEP_2 = "epoch 1, step 2 (8 images): update of conv."
+
+
+def wrong_update(wrong: str, says: str, patches: dict[str, Any], variant: str = "sgd") -> LoopFault:
+    """A fault that shows in what a step does to the parameters."""
+    return LoopFault(wrong, "training.updates", says, patches, variant)
+
 
 LOOP_FAULTS: tuple[LoopFault, ...] = (
     LoopFault(
@@ -148,24 +163,24 @@ LOOP_FAULTS: tuple[LoopFault, ...] = (
         "another seed: expected another order",
         {"order_of": lambda seed, epoch: np.random.default_rng(epoch)},
     ),
-    LoopFault("loss averaged twice", UPDATES, STEP_1, {"train_step": averaged_twice}),
-    LoopFault("last batch weighted as a full one", UPDATES, STEP_3, {"divisor": lambda recipe, images: 8}),
-    LoopFault("gradients never cleared", UPDATES, "step 2 (8 images): update of conv.", {"complete": accumulating}),
-    LoopFault("a step without an update", UPDATES, STEP_3, {"train_step": skipped_if_small}),
-    LoopFault("every update made twice", UPDATES, STEP_1, {"train_step": made_twice}),
-    LoopFault("momentum lost after an epoch", UPDATES, "epoch 2, step 1", {"train_epoch": without_momentum}),
-    LoopFault(
+    wrong_update("loss averaged twice", STEP_1, {"train_step": averaged_twice}),
+    wrong_update("last batch weighted as a full one", STEP_3, {"divisor": lambda recipe, images: 8}),
+    wrong_update("gradients never cleared", "step 2 (8 images): update of conv.", {"complete": accumulating}),
+    wrong_update("a step without an update", STEP_3, {"train_step": skipped_if_small}),
+    wrong_update("every update made twice", STEP_1, {"train_step": made_twice}),
+    wrong_update("momentum lost after an epoch", "epoch 2, step 1", {"train_epoch": without_momentum}),
+    wrong_update(
         "labels of the next image",
-        UPDATES,
         STEP_1,
         {"batches_of": changed_batches(lambda batch: Batch(batch.images, np.roll(batch.labels, 1)))},
     ),
-    LoopFault(
+    wrong_update(
         "the same dropout in every step",
-        UPDATES,
         "epoch 1, step 1 (8 images): logits",
         {"step_seed": lambda seed, epoch, step: seed},
     ),
+    wrong_update("beta2 of 0.99", STEP_2, {"new_trainer": with_adam(beta2=0.99)}, "adam"),
+    wrong_update("moments lost after a step", STEP_2, {"train_step": forgetting_moments}, "adam"),
     LoopFault(
         "learning rate an epoch early",
         RATE,
@@ -181,9 +196,13 @@ LOOP_FAULTS: tuple[LoopFault, ...] = (
     LoopFault(
         "the next epoch's learning rate reported",
         RATE,
-        "epoch 1: expected a report of epoch 1 with learning rate 0.01, actual epoch 1 with 0.005",
+        "epoch 1: expected a report of learning_rate 0.01, actual 0.005",
         {"fit": reporting_the_next_rate},
     ),
     LoopFault("metrics over full batches", METRICS, "epoch 1, training loss: expected", {"Tally": CountingFullBatches}),
     LoopFault("metrics of the last batch", METRICS, "epoch 1, training loss: expected", {"Tally": LastBatch}),
+    LoopFault("a loader's order without a seed", WORKERS, "1 workers: expected the order", {"batches_of": unseeded}),
+    LoopFault(
+        "a loader's first batch lost", WORKERS, "0 workers: training image", {"batches_of": without_the_first_loaded}
+    ),
 )

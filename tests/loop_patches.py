@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from reference import training
-from reference.batches import Batch, Examples, batches_of
+from reference.batches import Batch, Examples, Source, batches_of
 from reference.initialization import complete
 from reference.metrics import StepOutput, Tally
 from reference.mxnet_compat import mx
@@ -24,6 +24,7 @@ ORIGINALS = {
         "divisor",
         "evaluate",
         "fit",
+        "new_trainer",
         "order_of",
         "predictions",
         "step_seed",
@@ -79,6 +80,25 @@ def skipped_if_small(net: Any, trainer: Any, batch: Batch, divide_by: int) -> St
     return StepOutput(training.cross_entropy(logits, batch.labels), logits)
 
 
+def with_adam(**settings: float) -> Callable[..., Any]:
+    """Give Adam other settings than the recipe's."""
+
+    def patched(net: Any, recipe: Any, ctx: Any) -> Any:
+        if recipe.optimizer == "adam":
+            recipe = dataclasses.replace(recipe, optimizer_settings=tuple(settings.items()))
+        return ORIGINALS["new_trainer"](net, recipe, ctx)
+
+    return patched
+
+
+def forgetting_moments(net: Any, trainer: Any, batch: Batch, divide_by: int) -> StepOutput:
+    """Begin every step of Adam as its first."""
+    if isinstance(trainer._optimizer, mx.optimizer.Adam):
+        for updater in trainer._updaters:
+            updater.states.clear()
+    return train_step(net, trainer, batch, divide_by)
+
+
 def accumulating(net: Any, images: Any, seed: int) -> None:
     """Add every step's gradient to the one before."""
     complete(net, images, seed)
@@ -114,6 +134,16 @@ def changed_batches(change: Callable[[Batch], Batch | None]) -> Callable[..., It
                 yield changed
 
     return patched
+
+
+def unseeded(data: Any, batch_size: int, order: Any = None, skip: int = 0) -> Iterator[Batch]:
+    """Leave a loader's order to chance."""
+    return batches_of(data, batch_size, order if isinstance(data, Source) else None, skip)
+
+
+def without_the_first_loaded(data: Any, batch_size: int, order: Any = None, skip: int = 0) -> Iterator[Batch]:
+    """Lose the first batch that a loader gives."""
+    return batches_of(data, batch_size, order, skip + (order is not None and not isinstance(data, Source)))
 
 
 def in_stored_order(data: Any, batch_size: int, order: Any = None, skip: int = 0) -> Iterator[Batch]:

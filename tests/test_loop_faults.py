@@ -22,6 +22,10 @@ from reference import training
 from reference.mxnet_compat import mx
 from test_vacuous import Pooled, bench
 
+CASES = [
+    pytest.param(check, variant, id=f"{check.id}{variant}") for check in CHECKS for variant in check.variants or ("",)
+]
+
 
 @pytest.fixture(autouse=True)
 def loop() -> Iterator[None]:
@@ -36,10 +40,10 @@ def right() -> Workbench:
     return Workbench(Subject("small", build=Small, input_shape=INPUT_SHAPE))
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
-def test_real_loop_passes(right: Workbench, check: Check) -> None:
+@pytest.mark.parametrize(("check", "variant"), CASES)
+def test_real_loop_passes(right: Workbench, check: Check, variant: str) -> None:
     """The loop as it is passes every check of it."""
-    check.function(right)
+    check.function(right, *filter(None, [variant]))
 
 
 @pytest.mark.parametrize("fault", LOOP_FAULTS, ids=lambda fault: fault.wrong)
@@ -47,7 +51,7 @@ def test_fault_is_caught(fault: LoopFault) -> None:
     """A check fails on the loop with one fault, and names it."""
     check = next(check for check in CHECKS if check.id == fault.check)
     with pytest.raises(AssertionError) as failure:
-        check.function(Workbench(fault.subject))
+        check.function(Workbench(fault.subject), *filter(None, [fault.variant]))
     assert fault.says in str(failure.value)
     assert not isinstance(failure.value, Vacuous)
 
@@ -57,7 +61,7 @@ def test_fault_reaches_the_worker_and_stays_there() -> None:
     fault = LOOP_FAULTS[0]
     pool = Pool()
     try:
-        result = pool.worker(fault.subject).run(fault.check)
+        result = pool.worker(fault.subject).run(fault.check, fault.variant)
     finally:
         pool.close()
     assert "failed" == result.outcome
@@ -68,15 +72,15 @@ def test_fault_reaches_the_worker_and_stays_there() -> None:
 def test_faults_differ() -> None:
     """Every fault has a name of its own, and is caught by a check that exists."""
     assert len(LOOP_FAULTS) == len({fault.wrong for fault in LOOP_FAULTS})
-    assert {check.id for check in CHECKS} == {fault.check for fault in LOOP_FAULTS}
+    assert {case.id for case in CASES} == {fault.check + fault.variant for fault in LOOP_FAULTS}
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
-def test_loop_without_steps_is_vacuous(monkeypatch: pytest.MonkeyPatch, check: Check) -> None:
+@pytest.mark.parametrize(("check", "variant"), CASES)
+def test_loop_without_steps_is_vacuous(monkeypatch: pytest.MonkeyPatch, check: Check, variant: str) -> None:
     """A loop that records nothing proves nothing."""
     monkeypatch.setattr(training, "fit", lambda *arguments, **options: iter([]))
     with pytest.raises(Vacuous, match="the loop made no step that autograd recorded"):
-        check.function(bench(Small))
+        check.function(bench(Small), *filter(None, [variant]))
 
 
 def test_block_without_parameters_is_vacuous() -> None:
@@ -95,7 +99,7 @@ def test_updates_within_rounding_are_vacuous() -> None:
     """Updates that rounding hides prove nothing."""
     updates = next(check for check in CHECKS if check.id == "training.updates")
     with pytest.raises(Vacuous, match=r"epoch 1, step 1 \(8 images\): no parameter moved enough"):
-        updates.function(Workbench(own(after("", lambda F, y: y * 1e-9))))
+        updates.function(Workbench(own(after("", lambda F, y: y * 1e-9))), "sgd")
 
 
 def test_accuracies_that_say_nothing_are_vacuous(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,13 @@ WRONG: dict[str, tuple[str, str]] = {
     "unknown family": ("--family structures", "family 'structures': allowed are structure, parameters"),
     "no weights": ("--subject vgg11 --weights absent.params", "absent.params: no such file"),
     "weights do not fit": (f"{MINE}Mine{SHAPE} --weights other.params", "other.params does not fit"),
+    "no loop": (f"{MINE}Mine{SHAPE} --trainer absent:fit", "trainer absent:fit: ModuleNotFoundError: No module named"),
+    "no callable loop": (f"{MINE}Mine{SHAPE} --trainer my_block:not_callable", "not_callable is not callable"),
+    "loop without a seed": (
+        "--subject alexnet --trainer own_loops:without_seed",
+        "cannot be called as (net, train",
+    ),
+    "not a reference to a loop": ("--trainer fit", "trainer=fit: expected trainer=package.module:attribute"),
     "time limit": ("--subject vgg11 --time-limit 0", "--time-limit 0: allowed are positive seconds"),
     "device": ("--ctx tpu", "--ctx: invalid choice: 'tpu'"),
     "update in two processes": ("--subject vgg11 --snapshot-update -n 2", "--snapshot-update needs one process"),

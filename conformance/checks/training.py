@@ -1,7 +1,7 @@
 """The training loop on the subject: what every epoch of it sees, does and reports.
 
-The loop is run for two epochs on 20 images, which fill two batches and a half, and 12 test images, and is watched
-from outside: see ``conformance/rehearsal.py``.
+The loop, the reference's or the user's own, is run for two epochs on 20 images, which fill two batches and a half, and
+12 test images, and is watched from outside: see ``conformance/rehearsal.py``.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from conformance.check import Check, Vacuous, refuse, unless_representative
+from conformance.check import Check, NotApplicable, Vacuous, refuse, unless_representative
 from conformance.comparison import Array
 from conformance.tolerances import FITTED_RATE, REPORTED_LOSS
 
 if TYPE_CHECKING:
-    from conformance.rehearsal import Epoch, Forward
+    from conformance.rehearsal import Epoch, Forward, Run
     from conformance.schooling import Rehearsal
     from conformance.workbench import Workbench
 
 SOURCE = "the docstring of reference/training.py"
-SGD = "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/optimizer/index.html#mxnet.optimizer.SGD"
+OPTIMIZERS = "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/optimizer/index.html"
+DATA_LOADER = "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/gluon/data/index.html"
 
 
 def _rehearsal(bench: Workbench) -> Rehearsal:
@@ -30,6 +31,9 @@ def _rehearsal(bench: Workbench) -> Rehearsal:
     rehearsal = bench.rehearsal
     if not any(epoch.steps for epoch in rehearsal.run.epochs):
         raise Vacuous("the loop made no step that autograd recorded")
+    if len(rehearsal.run.epochs) != rehearsal.epochs:
+        actual = len(rehearsal.run.epochs)
+        refuse([f"expected {rehearsal.epochs} epochs, actual {actual}: a loop yields once after each"])
     return rehearsal
 
 
@@ -71,6 +75,8 @@ def check_test_images(bench: Workbench) -> None:
     them tell what was learned by heart.
     """
     rehearsal, problems = _rehearsal(bench), list[str]()
+    if rehearsal.may_lack and not any(epoch.predictions for epoch in rehearsal.run.epochs):
+        raise NotApplicable("the loop evaluates nothing")
     for epoch in rehearsal.run.epochs:
         seen = [place for forward in epoch.predictions for place in forward.images]
         problems += _wrong_counts(f"epoch {epoch.number}, evaluation", rehearsal.test, seen, rehearsal)
@@ -97,7 +103,7 @@ def check_order(bench: Workbench) -> None:
     """
     rehearsal = _rehearsal(bench)
     first, second = (epoch.order for epoch in rehearsal.run.epochs)
-    again, other = rehearsal.again.epochs[0], rehearsal.other_seed.epochs[0]
+    once, again, other = (run.epochs[0] for run in (rehearsal.once, rehearsal.again, rehearsal.other_seed))
     problems = []
     for what, order in (("epoch 1", first), ("epoch 2", second)):
         if order == sorted(order):
@@ -106,27 +112,49 @@ def check_order(bench: Workbench) -> None:
         problems.append(f"epoch 2: expected another order than epoch 1, actual {second}")
     if first == other.order:
         problems.append(f"another seed: expected another order than {first}, actual the same")
-    if first != again.order:
-        problems.append(f"the same seed: expected the order {first}, actual {again.order}")
-    expected = rehearsal.run.states[rehearsal.run.epochs[0].last_state]
-    actual = rehearsal.again.states[again.last_state]
-    problems += [
-        f"the same seed: {name} differs after epoch 1"
-        for name in expected
-        if not np.array_equal(expected[name], actual[name])
-    ]
+    if once.order != again.order:
+        problems.append(f"the same seed: expected the order {once.order}, actual {again.order}")
+    problems += _differing("the same seed", rehearsal.once, rehearsal.again)
     refuse(problems[:8])
 
 
-def check_updates(bench: Workbench) -> None:
+def _differing(where: str, expected: Run, actual: Run) -> Iterator[str]:
+    """Name the parameters that two runs leave otherwise after their first epoch."""
+    states = [run.states[run.epochs[0].last_state] for run in (expected, actual)]
+    for name, value in states[0].items():
+        if not np.array_equal(value, states[1][name]):
+            yield f"{where}: {name} differs after epoch 1"
+
+
+def check_loader_workers(bench: Workbench) -> None:
+    """The same seed gives the same run, whether no process, one or four load the images.
+
+    A DataLoader that shuffles draws from NumPy's own generator, which a loop must seed. What workers load lies in
+    shared memory and arrives in its order; a loop copies it to the network's device.
+    """
+    rehearsal, problems = _rehearsal(bench), list[str]()
+    loaded = bench.loaded
+    for workers, run in loaded.items():
+        where, order, expected = f"{workers} workers", run.epochs[0].order, loaded[0].epochs[0].order
+        problems += _wrong_counts(where, rehearsal.train, order, rehearsal)
+        if order != expected:
+            problems.append(f"{where}: expected the order {expected}, actual {order}")
+        problems += _differing(where, loaded[0], run)
+    refuse(problems[:8])
+
+
+def check_updates(bench: Workbench, variant: str) -> None:
     """Every step is the optimizer's rule applied to the mean gradient of its own images.
 
-    ``update = momentum * update before - rate * gradient / images``, with the gradient of another instance that had
-    these parameters, images and labels and nothing else, in NumPy float64. A factor is a loss averaged twice or a
-    smaller batch weighted as a full one; anything else, gradients that were not cleared, a step lost or made twice,
-    labels of other images, or dropout that does not follow from the seed, the epoch and the step.
+    With SGD ``update = momentum * update before - rate * gradient / images``, with Adam its paper's algorithm 1; the
+    gradient is that of another instance that had these parameters, images and labels and nothing else, and the rule
+    is computed in NumPy float64. A factor is a loss averaged twice or a smaller batch weighted as a full one; anything
+    else, gradients that were not cleared, a step lost or made twice, labels of other images, an optimizer without
+    its settings, or dropout that does not follow from the seed, the epoch and the step.
     """
     steps = _rehearsal(bench).steps
+    if variant == "adam":
+        steps = bench.adam_steps
     blind = [step.label for step in steps if not step.compared and not step.problems]
     refuse(line for step in steps for line in step.problems[:2])
     if blind:
@@ -141,12 +169,10 @@ def check_learning_rate(bench: Workbench) -> None:
     """
     rehearsal, problems = _rehearsal(bench), list[str]()
     for epoch in rehearsal.run.epochs:
-        expected = epoch.stated_rate
-        if epoch.metrics.epoch != epoch.number or epoch.metrics.learning_rate != expected:
-            problems.append(
-                f"epoch {epoch.number}: expected a report of epoch {epoch.number} with learning rate {expected:g}, "
-                f"actual epoch {epoch.metrics.epoch} with {epoch.metrics.learning_rate:g}"
-            )
+        for name, stated in (("epoch", epoch.number), ("learning_rate", epoch.stated_rate)):
+            reported = epoch.reported(name)
+            if reported != stated and not (reported is None and rehearsal.may_lack):
+                problems.append(f"epoch {epoch.number}: expected a report of {name} {stated:g}, actual {reported}")
     for step in rehearsal.steps:
         expected = step.stated_rate
         if abs(step.rate - expected) > FITTED_RATE.bound * expected:
@@ -163,29 +189,39 @@ def check_metrics(bench: Workbench) -> None:
     Computed again in NumPy float64 from every logit that the network gave. A mean of batch means counts a smaller
     batch too much; a number that is right for the last batch only looks right when all batches are alike.
     """
-    rehearsal, problems, telling = _rehearsal(bench), list[str](), False
+    rehearsal, problems, told = _rehearsal(bench), list[str](), list[bool]()
     for epoch in rehearsal.run.epochs:
-        reported = epoch.metrics
-        for what, forwards, loss, accuracy in (
-            ("training", epoch.steps, reported.loss, reported.train_accuracy),
-            ("test", epoch.predictions, reported.test_loss, reported.test_accuracy),
+        for what, forwards, names in (
+            ("training", epoch.steps, ("loss", "train_accuracy")),
+            ("test", epoch.predictions, ("test_loss", "test_accuracy")),
         ):
-            expected = _recomputed(forwards, rehearsal.labels)
-            if expected is None or loss is None:
+            loss, accuracy = map(epoch.reported, names)
+            if rehearsal.may_lack and loss is None and accuracy is None:
+                continue
+            where, expected = f"epoch {epoch.number}, {what}", _recomputed(forwards, rehearsal.labels)
+            if expected is None or (None in (loss, accuracy) and not rehearsal.may_lack):
                 problems.append(f"epoch {epoch.number}: no {what} metrics to compare, or images without a label")
                 continue
-            telling |= 0 < expected[1] < 1
-            where = f"epoch {epoch.number}, {what}"
-            if not abs(loss - expected[0]) <= REPORTED_LOSS.bound * expected[0]:
-                problems.append(
-                    f"{where} loss: expected {expected[0]:.9g}, actual {loss:.9g}, "
-                    f"allowed {REPORTED_LOSS.bound * expected[0]:.3g} ({REPORTED_LOSS.provenance})"
-                )
-            if accuracy != expected[1]:
-                problems.append(f"{where} accuracy: expected {expected[1]:.9g}, actual {accuracy:.9g}")
+            told.append(0 < expected[1] < 1)
+            problems += _wrong_metrics(where, expected, loss, accuracy)
     refuse(problems)
-    if not telling:
+    if not told:
+        raise NotApplicable("the loop reports no loss and no accuracy")
+    if not any(told):
         raise Vacuous("every accuracy is 0 or 1, which a wrong count can give too")
+
+
+def _wrong_metrics(where: str, expected: tuple[float, float], loss: float | None, accuracy: float | None) -> list[str]:
+    """Name what is reported and is not the loss and accuracy that are expected."""
+    problems, allowed = [], REPORTED_LOSS.bound * expected[0]
+    if loss is not None and not abs(loss - expected[0]) <= allowed:
+        problems.append(
+            f"{where} loss: expected {expected[0]:.9g}, actual {loss:.9g}, "
+            f"allowed {allowed:.3g} ({REPORTED_LOSS.provenance})"
+        )
+    if accuracy is not None and accuracy != expected[1]:
+        problems.append(f"{where} accuracy: expected {expected[1]:.9g}, actual {accuracy:.9g}")
+    return problems
 
 
 def _recomputed(forwards: Sequence[Forward], labels: Array) -> tuple[float, float] | None:
@@ -203,7 +239,8 @@ CHECKS = (
     Check(check_train_images, SOURCE, unless=unless_representative),
     Check(check_test_images, SOURCE, unless=unless_representative),
     Check(check_order, SOURCE, unless=unless_representative),
-    Check(check_updates, SGD, unless=unless_representative),
+    Check(check_updates, OPTIMIZERS, ("sgd", "adam"), unless=unless_representative),
     Check(check_learning_rate, SOURCE, unless=unless_representative),
     Check(check_metrics, SOURCE, unless=unless_representative),
+    Check(check_loader_workers, DATA_LOADER, unless=unless_representative),
 )
