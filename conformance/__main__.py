@@ -17,6 +17,7 @@ from conformance.compare_report import add_compare_options, run_compare
 from conformance.doctor import Unusable, ask, facts_table, require_device
 from conformance.record import add_record_options, run_record
 from conformance.record_file import Unreadable
+from conformance.report_diff import add_diff_options, run_diff
 from conformance.subject import RequestError
 
 BEGIN, END = "<!-- checks -->\n", "<!-- /checks -->\n"
@@ -24,7 +25,7 @@ PIPE_WIDTH = 120
 """Columns of a table that is not shown on a terminal, whose width nobody knows."""
 
 
-RUN = {"record": run_record, "compare": run_compare}
+RUN = {"record": run_record, "compare": run_compare, "diff": run_diff}
 """Commands whose result is their exit code."""
 
 
@@ -69,11 +70,13 @@ def _parser() -> argparse.ArgumentParser:
     add_record_options(record)
     compare = commands.add_parser("compare", help="see whether two recordings agree", allow_abbrev=False)
     add_compare_options(compare)
+    diff = commands.add_parser("diff", help="see what changed between two reports", allow_abbrev=False)
+    add_diff_options(diff)
     return parser
 
 
 def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
-    """Record or compare, and end with the exit code of what was found."""
+    """Record, compare or diff, and end with the exit code of what was found."""
     try:
         code = RUN[arguments.command](arguments)
     except Unusable as reason:

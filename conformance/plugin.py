@@ -40,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from conformance.request import Request
 
         config.stash[KEY] = Request.from_options(config)
+        config.stash[KEY].watch()
 
 
 def pytest_report_header(config: pytest.Config) -> list[str] | None:

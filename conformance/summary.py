@@ -80,10 +80,10 @@ def write_summary(reporter: Any) -> None:
         names = ", ".join(dict.fromkeys(sorted(subjects, key=_order)))
         reporter.write_line(f"{outcome} {len(subjects)}: {names}: {reason}")
     begun = {report.nodeid for reports in reporter.stats.values() for report in reports if hasattr(report, "nodeid")}
-    reporter.write_line(executed(Counter(end.outcome for end in found.values()), _selected(reporter) - len(begun)))
+    reporter.write_line(executed(Counter(end.outcome for end in found.values()), selected(reporter) - len(begun)))
 
 
-def _selected(reporter: Any) -> int:
+def selected(reporter: Any) -> int:
     """How many tests pytest, or its xdist processes, were to run."""
     return int(reporter._session.testscollected)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from conformance.check import CLAIMS, Check, Problem, Vacuous, refuse
 from conformance.comparison import compare
 from conformance.matching import differences, pair_nodes
+from conformance.measurement import note_exact
 from conformance.rounding import float64_differences
 from conformance.tolerances import REORDERED_LAYERS
 
@@ -39,8 +40,7 @@ def check_node_outputs(bench: Workbench) -> None:
     problems: list[Problem] = []
     for node, expected in bench.reference.node_outputs(bench.shape()):
         twin = bench.graph.nodes[pairs[node.position]]
-        lines = compare(f"{twin}", expected, actual.pop(twin.position), *bound)
-        problems += [Problem(line, twin.place) for line in lines]
+        problems += compare(f"{twin}", expected, actual.pop(twin.position), *bound, place=twin.place)
     refuse(problems[:SHOWN])
 
 
@@ -59,6 +59,7 @@ def check_training(bench: Workbench) -> None:
     else:
         expected, actual = bench.reference.trained, bench.trained_as_reference
         names = frozenset(name for name in expected.summaries if expected.summaries[name] != actual.summaries.get(name))
+        note_exact("tensors of three training steps", len(expected.summaries), len(names))
         if not names:
             return
         left, right = bench.reference.train("imperative", names), bench.train_as_reference(names)

@@ -14,6 +14,7 @@ import numpy as np
 
 from conformance.check import Check, Vacuous, refuse, unless_representative
 from conformance.comparison import Array
+from conformance.measurement import Measurement, note
 from conformance.tolerances import FITTED_RATE, REPORTED_LOSS
 
 if TYPE_CHECKING:
@@ -127,6 +128,8 @@ def check_updates(bench: Workbench) -> None:
     labels of other images, or dropout that does not follow from the seed, the epoch and the step.
     """
     steps = _rehearsal(bench).steps
+    for measurement in (measurement for step in steps for measurement in step.measurements):
+        note(measurement)
     blind = [step.label for step in steps if not step.compared and not step.problems]
     refuse(line for step in steps for line in step.problems[:2])
     if blind:
@@ -148,11 +151,13 @@ def check_learning_rate(bench: Workbench) -> None:
                 f"actual epoch {epoch.metrics.epoch} with {epoch.metrics.learning_rate:g}"
             )
     for step in rehearsal.steps:
-        expected = step.stated_rate
-        if abs(step.rate - expected) > FITTED_RATE.bound * expected:
+        expected, allowed = step.stated_rate, FITTED_RATE.bound * step.stated_rate
+        what = f"{step.label}: learning rate"
+        note(Measurement(what, abs(step.rate - expected), allowed, FITTED_RATE.provenance, scale=expected))
+        if abs(step.rate - expected) > allowed:
             problems.append(
                 f"{step.label}: expected learning rate {expected:g}, actual {step.rate:.4g} (fitted to the update); "
-                f"allowed {FITTED_RATE.bound * expected:.3g} ({FITTED_RATE.provenance})"
+                f"allowed {allowed:.3g} ({FITTED_RATE.provenance})"
             )
     refuse(problems[:8])
 
@@ -175,11 +180,16 @@ def check_metrics(bench: Workbench) -> None:
                 problems.append(f"epoch {epoch.number}: no {what} metrics to compare, or images without a label")
                 continue
             telling |= 0 < expected[1] < 1
-            where = f"epoch {epoch.number}, {what}"
-            if not abs(loss - expected[0]) <= REPORTED_LOSS.bound * expected[0]:
+            where, gap, allowed = (
+                f"epoch {epoch.number}, {what}",
+                abs(loss - expected[0]),
+                REPORTED_LOSS.bound * expected[0],
+            )
+            note(Measurement(f"{where} loss", gap, allowed, REPORTED_LOSS.provenance, scale=expected[0]))
+            if not gap <= allowed:
                 problems.append(
                     f"{where} loss: expected {expected[0]:.9g}, actual {loss:.9g}, "
-                    f"allowed {REPORTED_LOSS.bound * expected[0]:.3g} ({REPORTED_LOSS.provenance})"
+                    f"allowed {allowed:.3g} ({REPORTED_LOSS.provenance})"
                 )
             if accuracy != expected[1]:
                 problems.append(f"{where} accuracy: expected {expected[1]:.9g}, actual {accuracy:.9g}")
