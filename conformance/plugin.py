@@ -52,6 +52,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Try to build what the user brought, before anything runs."""
     if KEY in session.config.stash and not hasattr(session.config, "workerinput"):
         session.config.stash[KEY].prepare()
+        session.config.stash[KEY].show()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -7,7 +7,6 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Generator, Iterable
 from datetime import datetime, timezone
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,11 @@ import pytest
 
 from conformance.catalogue import Case
 from conformance.doctor import Unusable, ask
+from conformance.record_file import replacing
 from conformance.report import Setup, details, document, result_of
 from conformance.subject import RequestError, Subject
 from conformance.summary import ends, selected
 from conformance.worker import DRAW, POOL
-from reference.files import replace_file
 
 NEEDS = ("jinja2", "matplotlib")
 FILES = ("report.json", "index.html")
@@ -139,8 +138,5 @@ class Writer:
 
         text = json.dumps(report, indent=1, allow_nan=False)
         for name, content in zip(FILES, (text, page(report)), strict=True):
-            replace_file(self.folder / name, partial(_write_text, text=content))
-
-
-def _write_text(file: Any, text: str) -> None:
-    file.write(text.encode())
+            with replacing(self.folder / name) as file:
+                file.write(content.encode())

@@ -14,6 +14,7 @@ import pytest
 from conformance.catalogue import FAMILIES, cases, parameter
 from conformance.doctor import Unusable, ask, numeric_switches, require_device
 from conformance.expected_failures import ExpectedFailure, for_build, read_file
+from conformance.progress import Progress, wanted
 from conformance.reporting import Sender, Writer, prepare_folder
 from conformance.snapshot import recorded_version
 from conformance.subject import RequestError, Subject, parse_subjects
@@ -145,13 +146,19 @@ class Request:
         return request
 
     def watch(self) -> None:
-        """Add what reports the run: in processes that run cases, and where the run is governed."""
+        """Add what writes the report: in processes that run cases, and where the run is governed."""
         plugins, folder = self.config.pluginmanager, self.config.option.conformance_report
-        if folder is None:
-            return
-        plugins.register(Sender())
-        if not hasattr(self.config, "workerinput"):
-            plugins.register(Writer(folder, self.subjects, cases(self.subjects, self.families, self.expected)))
+        if folder is not None:
+            plugins.register(Sender())
+            if not hasattr(self.config, "workerinput"):
+                plugins.register(Writer(folder, self.subjects, cases(self.subjects, self.families, self.expected)))
+
+    def show(self) -> None:
+        """Show on a terminal how far the run is."""
+        plugins = self.config.pluginmanager
+        reporter: Any = plugins.get_plugin("terminalreporter")
+        if wanted(self.config, reporter):
+            plugins.register(Progress(reporter))
 
     def header(self) -> list[str]:
         """Lines about the suite, MXNet, Python and every numeric switch set in the environment."""
