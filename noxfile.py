@@ -30,8 +30,8 @@ CATALOGUE = ("python", "-m", "pytest", "--pyargs", "conformance")
 @nox.session(python=MAIN_PYTHON)
 def cpu(session: nox.Session) -> None:
     """Run the catalogue on the CPU; arguments go to pytest: `nox -s cpu -- -k resnet50`."""
-    session.install("-e", ".[cpu]")
-    session.run(*CATALOGUE, *_workers(session.posargs), *session.posargs)
+    session.install("-e", ".[cpu,report]")
+    session.run(*CATALOGUE, *_reports("cpu"), *_workers(session.posargs), *session.posargs)
 
 
 @nox.session(python=MAIN_PYTHON, reuse_venv=False)
@@ -47,10 +47,12 @@ def build_under_test(session: nox.Session) -> None:
     if build == "current":
         python = shutil.which("python") or sys.executable
     else:
-        session.install("-e", ".", *NUMPY)
+        session.install("-e", ".[report]", *NUMPY)
         session.install(build, *NUMPY)  # by itself, so that it may be this project's own ".[gpu]"
     known = ("--expected-failures", "conformance/known_builds.toml")
-    session.run(python, *CATALOGUE[1:], *known, *_workers(arguments), *arguments, external=True)
+    # An environment that is not ours may lack what a report is written with.
+    reports = () if build == "current" else _reports("build_under_test")
+    session.run(python, *CATALOGUE[1:], *known, *reports, *_workers(arguments), *arguments, external=True)
 
 
 @nox.session(python=MAIN_PYTHON)
@@ -114,6 +116,15 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(python=MAIN_PYTHON)
+def browser(session: nox.Session) -> None:
+    """Open the report in headless Chromium: console, filters, links, zoom, a phone's width, accessibility."""
+    if not any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
+        session.error("the browser tests need Chromium: apt-get install chromium")
+    session.install("-e", ".[cpu,report]", *nox.project.dependency_groups(PYPROJECT, "browser"))
+    session.run("python", "-m", "pytest", "tests/browser", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(python=MAIN_PYTHON)
 def lint(session: nox.Session) -> None:
     """Run every hook of .pre-commit-config.yaml on all files."""
     session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, "lint"))
@@ -151,6 +162,11 @@ def _workers(arguments: Sequence[str]) -> tuple[str, ...]:
     """One process a core, unless the arguments say how many."""
     chosen = any(argument.startswith(("-n", "--numprocesses")) for argument in arguments)
     return () if chosen else ("-n", CORES)
+
+
+def _reports(name: str) -> tuple[str, ...]:
+    """Where a session leaves its report: index.html, report.json, and report.xml as pytest writes it."""
+    return "--conformance-report", f"reports/{name}", "--junitxml", f"reports/{name}/report.xml"
 
 
 def _installed_files(session: nox.Session) -> set[tuple[str, int]]:

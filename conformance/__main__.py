@@ -18,6 +18,7 @@ from conformance.doctor import Unusable, ask, facts_table, require_device
 from conformance.export import add_export_options, run_export
 from conformance.record import add_record_options, run_record
 from conformance.record_file import Unreadable
+from conformance.report_diff import add_diff_options, run_diff
 from conformance.subject import RequestError
 
 BEGIN, END = "<!-- checks -->\n", "<!-- /checks -->\n"
@@ -25,7 +26,7 @@ PIPE_WIDTH = 120
 """Columns of a table that is not shown on a terminal, whose width nobody knows."""
 
 
-RUN = {"record": run_record, "compare": run_compare, "export": run_export}
+RUN = {"record": run_record, "compare": run_compare, "diff": run_diff, "export": run_export}
 """Commands whose result is their exit code."""
 
 
@@ -72,11 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     add_compare_options(compare)
     export = commands.add_parser("export", help="write a network to a file, verified", allow_abbrev=False)
     add_export_options(export)
+    diff = commands.add_parser("diff", help="see what changed between two reports", allow_abbrev=False)
+    add_diff_options(diff)
     return parser
 
 
 def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
-    """Record or compare, and end with the exit code of what was found."""
+    """Record, compare or diff, and end with the exit code of what was found."""
     try:
         code = RUN[arguments.command](arguments)
     except Unusable as reason:

@@ -56,7 +56,8 @@ class Case:
         Args:
             snapshot: Syrupy's fixture, for the check that compares a snapshot.
         """
-        result = self._result(snapshot)
+        POOL.last = None
+        result = POOL.last = self._result(snapshot)
         if result.output.strip() and result.outcome != "passed":
             print(result.output)
         if self.expected is not None:

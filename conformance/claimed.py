@@ -12,6 +12,7 @@ from conformance.divergence import backward_divergence
 from conformance.filing import Filing
 from conformance.graph import Graph, Node
 from conformance.matching import pair_nodes, pair_parameters
+from conformance.measurement import note_exact
 from conformance.pictures import Prediction, batches
 from conformance.recording import Recording
 from conformance.rounding import float64_differences
@@ -99,6 +100,7 @@ class Claimed(Filing):
         else:
             expected, actual = bench.reference.trained.summaries, bench.trained_as_reference.summaries
             names = frozenset(name for name in expected if expected[name] != actual.get(name))
+            note_exact("tensors of three training steps", len(expected), len(names))
         if not names:
             return []
         left, right = bench.reference.train("imperative", names), bench.train_as_reference(names)

@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from conformance.check import Problem
+from conformance.measurement import Measurement, note
+
 Array = np.ndarray[Any, Any]
 
 
@@ -47,8 +50,9 @@ def compare(
     bound: float = 0.0,
     provenance: str = "",
     scale: Array | None = None,
-) -> Iterator[str]:
-    """Describe how two tensors differ beyond ``bound`` times the expected tensor's largest magnitude.
+    place: str = "",
+) -> Iterator[Problem]:
+    """Note how two tensors differ, and say where it is beyond ``bound`` times the expected tensor's magnitude.
 
     Args:
         name: What the tensor is.
@@ -57,15 +61,18 @@ def compare(
         bound: Relative to the tensor's own size; 0 means bit for bit.
         provenance: Where the bound comes from.
         scale: The tensor whose largest magnitude counts, where it is not the expected one.
+        place: The layer it belongs to, where there is one.
 
     Yields:
         Nothing, or one line with expected, actual, the largest difference, its index and the tolerance.
     """
     if expected.shape != actual.shape:
-        yield f"{name}: expected shape {expected.shape}, actual {actual.shape}"
+        yield Problem(f"{name}: expected shape {expected.shape}, actual {actual.shape}", place)
         return
     gap, index = largest_difference(expected, actual)
-    allowed = bound * float(np.max(np.abs(expected if scale is None else scale), initial=0))
+    size = float(np.max(np.abs(expected if scale is None else scale), initial=0))
+    allowed = bound * size
+    note(Measurement(name, gap, allowed, provenance or "bit for bit", place, size))
     identical = (
         np.array_equal(expected.view(f"u{expected.itemsize}"), actual.view(f"u{actual.itemsize}"))
         if expected.dtype == actual.dtype
@@ -74,7 +81,8 @@ def compare(
     if identical or (bound and gap <= allowed):
         return
     tolerance = f"allowed {allowed:.3g} ({provenance})" if bound else "allowed 0 (bit for bit)"
-    yield (
+    text = (
         f"{name}: expected {expected[index]:.9g}, actual {actual[index]:.9g} at {index}; "
         f"largest difference {gap:.3g}, {tolerance}"
     )
+    yield Problem(text, place)

@@ -56,10 +56,14 @@ class Course:
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a run learned: accuracies in [0, 1] in predict mode, held-out ones on the true labels."""
+    """What a run learned: accuracies in [0, 1] in predict mode, held-out ones on the true labels.
+
+    ``curve`` is the accuracy of each epoch's training steps, as they were made.
+    """
 
     train_accuracy: float
     held_out_accuracy: float
+    curve: tuple[float, ...] = ()
 
 
 #: How the smallest network of each family is taught; benchmarks/convergence.py measures what it then learns.
@@ -90,6 +94,6 @@ def learn(build: Callable[..., Any], course: Course, *, shuffled: bool, seed: in
     train, held_out = Examples(pictures, labels, prepare), Examples(unseen, truth, prepare)
     net = build(classes=CLASSES)
     net.hybridize()
-    for _ in training.fit(net, train, recipe=course.recipe, seed=seed, ctx=ctx):
-        pass
-    return Lesson(training.evaluate(net, train, 100).accuracy, training.evaluate(net, held_out, 100).accuracy)
+    epochs = training.fit(net, train, recipe=course.recipe, seed=seed, ctx=ctx)
+    curve = tuple(epoch.train_accuracy for epoch in epochs)
+    return Lesson(training.evaluate(net, train, 100).accuracy, training.evaluate(net, held_out, 100).accuracy, curve)

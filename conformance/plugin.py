@@ -40,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from conformance.request import Request
 
         config.stash[KEY] = Request.from_options(config)
+        config.stash[KEY].watch()
 
 
 def pytest_report_header(config: pytest.Config) -> list[str] | None:
@@ -51,6 +52,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Try to build what the user brought, before anything runs."""
     if KEY in session.config.stash and not hasattr(session.config, "workerinput"):
         session.config.stash[KEY].prepare()
+        session.config.stash[KEY].show()
 
 
 @pytest.hookimpl(wrapper=True)

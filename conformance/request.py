@@ -14,6 +14,8 @@ import pytest
 from conformance.catalogue import FAMILIES, cases, parameter
 from conformance.doctor import Unusable, ask, numeric_switches, require_device
 from conformance.expected_failures import ExpectedFailure, for_build, read_file
+from conformance.progress import Progress, wanted
+from conformance.reporting import Sender, Writer, prepare_folder
 from conformance.snapshot import recorded_version
 from conformance.subject import RequestError, Subject, parse_subjects
 from conformance.summary import ends
@@ -86,6 +88,13 @@ def add_options(parser: pytest.Parser) -> None:
         help="TOML file of checks that must fail, each with its reason and a link; repeatable",
     )
     group.addoption(
+        "--conformance-report",
+        dest="conformance_report",
+        type=Path,
+        metavar="DIR",
+        help="write a report into this folder: index.html to look at, report.json for machines",
+    )
+    group.addoption(
         "--seed",
         dest="conformance_seed",
         type=int,
@@ -132,6 +141,8 @@ class Request:
             families = tuple(filter(None, option.conformance_families.split(",")))
             request = cls(subjects, families, read_expected(option.conformance_expected_failures), config)
             request.parameters()
+            if option.conformance_report is not None:
+                prepare_folder(option.conformance_report)
         except RequestError as error:
             raise pytest.UsageError(str(error)) from None
         if option.conformance_time_limit <= 0:
@@ -147,6 +158,21 @@ class Request:
             seed=option.conformance_seed,
         )
         return request
+
+    def watch(self) -> None:
+        """Add what writes the report: in processes that run cases, and where the run is governed."""
+        plugins, folder = self.config.pluginmanager, self.config.option.conformance_report
+        if folder is not None:
+            plugins.register(Sender())
+            if not hasattr(self.config, "workerinput"):
+                plugins.register(Writer(folder, self.subjects, cases(self.subjects, self.families, self.expected)))
+
+    def show(self) -> None:
+        """Show on a terminal how far the run is."""
+        plugins = self.config.pluginmanager
+        reporter: Any = plugins.get_plugin("terminalreporter")
+        if wanted(self.config, reporter):
+            plugins.register(Progress(reporter))
 
     def header(self) -> list[str]:
         """Lines about the suite, MXNet, Python and every numeric switch set in the environment."""

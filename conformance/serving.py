@@ -13,13 +13,16 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from conformance.catalogue import CHECKS
 from conformance.check import Answer, NotApplicable, NotExecuted, cause
+from conformance.measurement import measuring
 from conformance.subject import RequestError, Subject
-from conformance.worker import PREPARE, RECORD, Result
+from conformance.worker import DRAW, PREPARE, RECORD, Result
 
 FATAL = (signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT, signal.SIGBUS, signal.SIGILL)
 
@@ -72,13 +75,31 @@ def _report_fatal_signals() -> None:
 
 def _task(name: str) -> Callable[..., Any]:
     """The function that a check's id, or one of the suite's own tasks, stands for."""
-    from conformance.layerwise import record_layers  # here, where an ImportError of MXNet's is reported
+    from conformance.drawing import draw  # here, where an ImportError of MXNet's is reported
+    from conformance.layerwise import record_layers
 
-    own: dict[str, Callable[..., Any]] = {PREPARE: lambda bench: bench.prepare(), RECORD: record_layers}
+    own: dict[str, Callable[..., Any]] = {PREPARE: lambda bench: bench.prepare(), RECORD: record_layers, DRAW: draw}
     return own.get(name) or next(check.function for check in CHECKS if check.id == name)
 
 
 def answer(bench: Any, name: str, variant: str) -> Result:
+    """Run one check or task: its outcome, what it measured, and the memory in use at most until then."""
+    with measuring() as notebook:
+        result = _answer(bench, name, variant)
+    kept, curves = notebook.kept(), notebook.curves
+    return replace(result, measurements=kept, compared=notebook.compared, curves=curves, peak=peak_memory())
+
+
+def peak_memory() -> int:
+    """Most memory that this process has had in use, in bytes; 0 where the system does not say."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def _answer(bench: Any, name: str, variant: str) -> Result:
     """Run one check or task and put its end into an outcome and a text."""
     try:
         bench = bench.resolved

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from rich.box import SIMPLE_HEAD
@@ -24,12 +25,13 @@ WORDS = {"passed": "", "failed": "FAILED", "crashed": "CRASHED", "hung": "HUNG"}
 
 
 class End(NamedTuple):
-    """How a case ended: its subject and family, one of the outcomes, and the reason where there is one."""
+    """How a case ended: its subject and family, one of the outcomes, the reason, and a failure in one line."""
 
     subject: str
     family: str
     outcome: str
     reason: str = ""
+    line: str = ""
 
 
 def ends(reporter: Any) -> dict[str, End]:
@@ -43,8 +45,8 @@ def ends(reporter: Any) -> dict[str, End]:
     return found
 
 
-def _outcome(kind: str, report: Any) -> tuple[str, str]:
-    """A report's outcome and reason, from the words in which ``Case.run`` puts them."""
+def _outcome(kind: str, report: Any) -> tuple[str, ...]:
+    """A report's outcome and reason, and its line where it failed, from the words in which ``Case.run`` puts them."""
     if kind == "skipped":
         outcome, _, reason = report.longrepr[2].removeprefix("Skipped: ").partition(": ")
         return (outcome, reason) if outcome == "not applicable" else ("not executed", reason or outcome)
@@ -52,8 +54,10 @@ def _outcome(kind: str, report: Any) -> tuple[str, str]:
         return "expected failure", report.wasxfail.removeprefix("reason: ")
     if kind == "passed":
         return "passed", ""
-    outcome = str(report.longrepr).partition("\n")[0].rpartition(": ")[2]
-    return (outcome if outcome in LOST else "failed"), ""
+    head, *found = str(report.longrepr).splitlines() or [""]
+    outcome = head.rpartition(": ")[2]
+    starts = [line for line in found if "first diverging layer" in line]
+    return (outcome if outcome in LOST else "failed"), "", f"{head}: {[*starts, *found, ''][0].strip()}"
 
 
 def write_summary(reporter: Any) -> None:
@@ -77,12 +81,14 @@ def write_summary(reporter: Any) -> None:
         if end.reason:
             reasons[end.outcome, end.reason].append(end.subject)
     for (outcome, reason), subjects in sorted(reasons.items()):
-        names = ", ".join(dict.fromkeys(sorted(subjects, key=_order)))
+        names = ", ".join(dict.fromkeys(sorted(subjects, key=order)))
         reporter.write_line(f"{outcome} {len(subjects)}: {names}: {reason}")
     for line in dict.fromkeys(_answers(reporter)):
         reporter.write_line(line)
+    for line in filter(None, (end.line for end in found.values())):
+        reporter.write_line(textwrap.shorten(line, max(WIDTH, reporter._tw.fullwidth), placeholder=" ..."), red=True)
     begun = {report.nodeid for reports in reporter.stats.values() for report in reports if hasattr(report, "nodeid")}
-    reporter.write_line(executed(Counter(end.outcome for end in found.values()), _selected(reporter) - len(begun)))
+    reporter.write_line(executed(Counter(end.outcome for end in found.values()), selected(reporter) - len(begun)))
 
 
 def _answers(reporter: Any) -> Iterator[str]:
@@ -92,7 +98,7 @@ def _answers(reporter: Any) -> Iterator[str]:
             yield from report.capstdout.splitlines()
 
 
-def _selected(reporter: Any) -> int:
+def selected(reporter: Any) -> int:
     """How many tests pytest, or its xdist processes, were to run."""
     return int(reporter._session.testscollected)
 
@@ -112,7 +118,13 @@ def executed(outcomes: Mapping[str, int], not_begun: int) -> str:
     return f"executed {done} of {total} checks ({done / total:.1%}); {', '.join(parts)}".replace("%", " %")
 
 
-def _order(subject: str) -> tuple[int, str]:
+def columns(families: Iterable[str]) -> list[str]:
+    """Families in the order of the catalogue, each once."""
+    found = set(families)
+    return [family for family in FAMILIES if family in found]
+
+
+def order(subject: str) -> tuple[int, str]:
     """The reference networks in the order of the specification, then the others by name."""
     names = list(SPECIFICATIONS)
     return (names.index(subject) if subject in names else len(names), subject)
@@ -120,9 +132,9 @@ def _order(subject: str) -> tuple[int, str]:
 
 def _table(cells: Mapping[tuple[str, str], Counter[str]], seconds: Mapping[str, float], width: int) -> str:
     """Draw the table as text, the reference networks in the order of the specification."""
-    families = [family for family in FAMILIES if any(key[1] == family for key in cells)]
+    families = columns(family for _, family in cells)
     table = Table("subject", *families, "seconds", title="checks that passed", box=SIMPLE_HEAD)
-    for subject in sorted({subject for subject, _ in cells}, key=_order):
+    for subject in sorted({subject for subject, _ in cells}, key=order):
         parts = (_cell(cells.get((subject, family), Counter())) for family in families)
         table.add_row(subject, *parts, f"{seconds[subject]:.0f}")
     console = Console(width=max(WIDTH, width), color_system=None)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from conformance.comparison import Array, compare
+from conformance.measurement import Measurement, measuring
 from conformance.rehearsal import MOMENTUM, SEED, Forward, Run, State
 from conformance.tolerances import ADAM_UPDATE, UPDATE, Tolerance
 from conformance.tracing import structural_names
@@ -29,6 +30,7 @@ class Step:
         label: Its epoch, its place in the epoch and the number of its images.
         stated_rate: The learning rate that the recipe states for it.
         problems: One line for every parameter that is wrong after it.
+        measurements: The differences beside their bounds.
         compared: How many parameters moved enough to be compared.
         rate: The learning rate that explains its update best.
     """
@@ -38,6 +40,7 @@ class Step:
     problems: tuple[str, ...]
     compared: int
     rate: float
+    measurements: tuple[Measurement, ...] = ()
 
 
 def sample(values: Array) -> Array:
@@ -122,7 +125,9 @@ def made_again(net: Any, run: Run, images: Array, labels: Array, rule: Rule) -> 
             else:
                 seed = step_seed(SEED, epoch.number, number)
                 again = Again(net, before, images[list(forward.images)], labels[list(forward.images)], seed)
-                yield again.compared_with(forward, after, rule, label, epoch.stated_rate)
+                with measuring() as seen:
+                    step = again.compared_with(forward, after, rule, label, epoch.stated_rate)
+                yield replace(step, measurements=tuple(seen.measurements))
             for name, value in before.items():
                 rule.moved(name, sample(after[name]) - sample(value))
 

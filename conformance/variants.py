@@ -40,12 +40,21 @@ def _static_shape(net: Any, images: Any) -> Any:
     return net
 
 
-def _fused(net: Any, images: Any) -> Any:
-    """Let oneDNN fuse convolution, BN, activation and sum into single operators."""
+def require_fusion() -> None:
+    """Refuse a build that cannot fuse operators.
+
+    Raises:
+        NotApplicable: With the reason.
+    """
     if not mx.runtime.Features().is_enabled("MKLDNN"):
         raise NotApplicable("this MXNet build has no oneDNN")
     if os.environ.get("MXNET_MKLDNN_ENABLED") == "0":
         raise NotApplicable("oneDNN is switched off by MXNET_MKLDNN_ENABLED=0")
+
+
+def _fused(net: Any, images: Any) -> Any:
+    """Let oneDNN fuse convolution, BN, activation and sum into single operators."""
+    require_fusion()
     if not hasattr(net, "optimize_for"):
         raise NotApplicable("this version of MXNet has no HybridBlock.optimize_for")
     net.optimize_for(images, backend=FUSED_BACKEND)

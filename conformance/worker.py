@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Pipe
 from pathlib import Path
@@ -21,10 +22,11 @@ from typing import Literal
 
 import cloudpickle
 
+from conformance.measurement import Measurement
 from conformance.subject import Subject
 
 Outcome = Literal["passed", "failed", "not applicable", "not executed", "refused", "crashed", "hung"]
-PREPARE, RECORD = "prepare", "record"
+PREPARE, RECORD, DRAW = "prepare", "record", "draw"
 START = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from conformance.serving import serve; serve()"
 LOG_TAIL = 4000
 START_LIMIT = 120.0
@@ -55,6 +57,10 @@ class Result:
         place: The first layer that diverges, where one can be named.
         payload: A manifest where one was asked for.
         output: What the worker printed.
+        measurements: What was measured beside its bound: all that names a layer, the rest in part.
+        compared: How many tensors and quantities were compared.
+        curves: Values by name, one an epoch.
+        peak: Most memory that the worker process had in use until then, in bytes; 0 where it is not known.
     """
 
     outcome: Outcome
@@ -62,6 +68,10 @@ class Result:
     place: str = ""
     payload: str | None = None
     output: str = ""
+    measurements: tuple[Measurement, ...] = ()
+    compared: int = 0
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    peak: int = 0
 
 
 def share_of_cores() -> int:
@@ -163,6 +173,7 @@ class Pool:
 
     settings: Settings = field(default_factory=Settings)
     current: Worker | None = None
+    last: Result | None = None  # what became of the case that was run last, for whoever reports it
     memory: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def worker(self, subject: Subject) -> Worker:

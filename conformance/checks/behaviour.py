@@ -10,6 +10,7 @@ import numpy as np
 from conformance.check import NETWORKS, Check, NotApplicable, Problem, Vacuous, owner, refuse
 from conformance.comparison import compare, largest_difference
 from conformance.graph import Node
+from conformance.measurement import Measurement, note, note_exact
 from conformance.rounding import cancelled_biases
 from conformance.tolerances import BATCH_INDEPENDENCE, CANCELLED_BIAS, DROPOUT_SIGMAS, RUNNING_STATISTICS
 
@@ -40,6 +41,9 @@ def check_gradients_reach_every_parameter(bench: Workbench) -> None:
     for name, gradient in gradients.items():
         beside = gradients.get(cancelled.get(name, ""))
         noise = CANCELLED_BIAS.bound * beside.largest if beside is not None else None
+        if beside is not None:
+            what = f"gradient of {name}, a bias that a BatchNorm cancels"
+            note(Measurement(what, gradient.largest, noise, CANCELLED_BIAS.provenance, owner(name), beside.largest))
         if not gradient.finite:
             problems.append(Problem(f"gradient of {name}: not finite", owner(name)))
         elif noise is None and gradient.largest == 0:
@@ -111,19 +115,20 @@ def _wrong_updates(bench: Workbench, node: Node, entered: np.ndarray, after: tup
     axes = tuple(axis for axis in range(entered.ndim) if axis != node.attributes["axis"] % entered.ndim)
     momentum = node.attributes["momentum"]
     frozen = bool(node.attributes.get("use_global_stats"))
-    lines: list[str] = []
+    problems: list[Problem] = []
     for name, batch in zip(node.parameters[2:], (entered.mean(axes), entered.var(axes)), strict=True):
         value = bench.values[name].astype(np.float64)
         for count, actual in enumerate(after, 1):
             value = value if frozen else momentum * value + (1 - momentum) * batch
-            lines += compare(
+            problems += compare(
                 f"{node}: {name} after {count} backward",
                 value,
                 actual[name].astype(np.float64),
                 RUNNING_STATISTICS.bound,
                 RUNNING_STATISTICS.provenance,
+                place=node.place,
             )
-    return [Problem(line, node.place) for line in lines]
+    return problems
 
 
 def check_dropout(bench: Workbench) -> None:
@@ -160,21 +165,17 @@ def _wrong_fraction(node: Node, entered: np.ndarray, left: np.ndarray) -> list[s
     if node.attributes.get("axes"):
         return [] if 0 < dropped < trials else [f"{node}: dropped {dropped} of {trials}"]
     allowed = DROPOUT_SIGMAS.bound * math.sqrt(rate * (1 - rate) / trials)
-    problems = []
+    what = f"{node}: dropped fraction less {rate:g}"
+    note(Measurement(what, abs(dropped / trials - rate), allowed, DROPOUT_SIGMAS.provenance, node.place))
+    problems: list[str] = []
     if abs(dropped / trials - rate) > allowed:
         problems.append(
             f"{node}: expected a dropped fraction of {rate:g}, actual {dropped / trials:.4f} of {trials}, "
             f"allowed {allowed:.4f} ({DROPOUT_SIGMAS.provenance})"
         )
     kept = alive & (left != 0)
-    problems += compare(
-        f"{node}: kept values",
-        (entered[kept] / np.float32(1 - rate)),
-        left[kept],
-        1e-6,
-        "one float32 division, 2**-23 relative",
-    )
-    return problems
+    kept_values, origin = entered[kept] / np.float32(1 - rate), "one float32 division, 2**-23 relative"
+    return [*problems, *compare(f"{node}: kept values", kept_values, left[kept], 1e-6, origin, place=node.place)]
 
 
 def check_batch_independence(bench: Workbench) -> None:
@@ -219,6 +220,7 @@ def check_reproducible(bench: Workbench) -> None:
     execution.train_mode.
     """
     again, trained = bench.seeded_forward().summaries, bench.trained.summaries
+    note_exact("tensors of a second forward pass", len(again), sum(again[name] != trained[name] for name in again))
     problems = [
         f"{name}: differs between two runs with the same seed"
         for name, summary in again.items()

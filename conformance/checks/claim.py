@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from conformance.check import CLAIMS, Answer, Check, Problem, Refused, Vacuous, refuse
 from conformance.comparison import compare
 from conformance.matching import differences
+from conformance.measurement import Measurement, note
 
 if TYPE_CHECKING:
     from conformance.workbench import Workbench
@@ -30,10 +31,9 @@ def check_node_outputs(bench: Workbench) -> None:
     another epsilon of a BatchNorm shows, too.
     """
     _require_pairs(bench)
-    bound, problems, compared = bench.layer_bound, [], 0
+    bound, problems, compared = bench.layer_bound, list[Problem](), 0
     for twin, expected, actual in bench.both_outputs():
-        lines = compare(f"{twin}", expected, actual, *bound)
-        problems += [Problem(line, twin.place) for line in lines]
+        problems += compare(f"{twin}", expected, actual, *bound, place=twin.place)
         compared += 1
     if not compared:
         raise Vacuous("no node was compared")
@@ -53,6 +53,8 @@ def check_predictions(bench: Workbench) -> Answer:
         raise Vacuous("no image was predicted")
     (bound, provenance), changed = bench.layer_bound, [each for each in found if each.changed]
     worst = max(found, key=lambda each: each.difference)
+    what = f"logits of {len(found)} images"
+    note(Measurement(what, worst.difference, bound * worst.scale, provenance or "bit for bit", scale=worst.scale))
     text = (
         f"{len(changed)} of {len(found)} top-1 predictions change; largest difference of a logit "
         f"{worst.difference:.3g}, where the largest logit is {max(each.scale for each in found):.3g}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from conformance.check import NETWORKS, Check, refuse
-from conformance.tolerances import CONTROL_ACCURACY, LEARNED_ACCURACY
+from conformance.measurement import Measurement, note, note_curve
+from conformance.tolerances import CONTROL_ACCURACY, LEARNED_ACCURACY, Tolerance
 
 if TYPE_CHECKING:
     from conformance.subject import Subject
@@ -27,7 +29,9 @@ def check_learns(bench: Workbench) -> None:
 
     A network whose single steps are right and that does not learn has a wrong initializer, scale or mode.
     """
-    bound, actual = LEARNED_ACCURACY[bench.subject.architecture or ""], bench.lesson(shuffled=False).train_accuracy
+    bound, lesson = LEARNED_ACCURACY[bench.subject.architecture or ""], bench.lesson(shuffled=False)
+    actual = lesson.train_accuracy
+    _note("train accuracy", actual, bound, lesson.curve, least=True)
     if actual < bound.bound:
         refuse([f"train accuracy: expected at least {bound.bound} ({bound.provenance}), actual {actual:.3f}"])
 
@@ -37,9 +41,17 @@ def check_negative_control(bench: Workbench) -> None:
 
     Accuracy above chance from labels that say nothing means that the true labels leak into the run.
     """
-    bound, actual = CONTROL_ACCURACY[bench.subject.architecture or ""], bench.lesson(shuffled=True).held_out_accuracy
+    bound, lesson = CONTROL_ACCURACY[bench.subject.architecture or ""], bench.lesson(shuffled=True)
+    actual = lesson.held_out_accuracy
+    _note("held-out accuracy", actual, bound, lesson.curve, least=False)
     if actual > bound.bound:
         refuse([f"held-out accuracy: expected at most {bound.bound} ({bound.provenance}), actual {actual:.3f}"])
+
+
+def _note(what: str, accuracy: float, bound: Tolerance, curve: Sequence[float], *, least: bool) -> None:
+    """Note an accuracy beside its bound, and the running train accuracy that led to it."""
+    note(Measurement(what, accuracy, bound.bound, bound.provenance, least=least))
+    note_curve("train accuracy while training", curve)
 
 
 CHECKS = tuple(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from conformance.check import Check, Problem, Vacuous, refuse
 from conformance.comparison import compare
 from conformance.matching import differences
+from conformance.measurement import note_exact
 from conformance.rounding import float64_differences
 from conformance.tolerances import FUSED_LOGITS
 
@@ -65,7 +66,9 @@ def check_predict_mode(bench: Workbench, variant: str) -> None:
     expected = bench.predicted
     actual = bench.predict(variant, expected=expected)
     _refuse_vacuous(actual)
-    names = actual.different()[:SHOWN]
+    different = actual.different()
+    note_exact(f"tensors in predict mode ({variant})", len(expected.summaries), len(different))
+    names = different[:SHOWN]
     if names and not (bench.subject.kind != "reference" and _only_rounding(bench, variant, train=False)):
         _report(
             bench,
@@ -101,6 +104,7 @@ def check_train_mode(bench: Workbench, variant: str) -> None:
     actual = bench.train(variant, expected=expected)
     _refuse_vacuous(actual)
     different = actual.different()
+    note_exact(f"tensors of three training steps ({variant})", len(expected.summaries), len(different))
     if different and not (bench.subject.kind != "reference" and _only_rounding(bench, variant, train=True)):
         names = different[:SHOWN]
         _report(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from conformance.check import Check, Problem, Vacuous, one_of_a_family, owner, refuse
 from conformance.comparison import compare
+from conformance.measurement import note_exact
 
 if TYPE_CHECKING:
     from conformance.workbench import Workbench
@@ -53,10 +54,11 @@ def _unequal(bench: Workbench, loaded: dict) -> list[Problem]:  # type: ignore[t
     """Names that are missing or changed."""
     if not loaded:
         raise Vacuous("no parameter came back")
+    changed = [name for name, summary in bench.initial.items() if loaded.get(name) != summary]
+    note_exact("parameters", len(bench.initial), len(changed))
     return [
         Problem(f"{name}: " + ("missing" if name not in loaded else "not the saved values"), owner(name))
-        for name, summary in bench.initial.items()
-        if loaded.get(name) != summary
+        for name in changed
     ]
 
 

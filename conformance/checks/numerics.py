@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from conformance.check import Check, Problem, Vacuous, one_of_a_family, owner, refuse
 from conformance.comparison import compare
+from conformance.measurement import Measurement, note
 from conformance.tolerances import ACCUMULATED, DERIVATIVE, FLOAT32_LAYERS
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ def check_float64(bench: Workbench) -> None:
     problems: list[Problem] = []
     compared = 0
     for path, expected, actual in bench.layers_in_two_precisions():
-        lines = compare(path, expected, actual, FLOAT32_LAYERS.bound, FLOAT32_LAYERS.provenance)
-        problems += [Problem(f"float32 against float64: {line}", path) for line in lines]
+        name, bound = f"float32 against float64: {path}", FLOAT32_LAYERS
+        problems += compare(name, expected, actual, bound.bound, bound.provenance, place=path)
         compared += 1
     if not compared:
         raise Vacuous("no layer was compared")
@@ -44,13 +45,11 @@ def check_gradients_accumulate(bench: Workbench) -> None:
     pairs = bench.accumulated_gradients()
     if not pairs:
         raise Vacuous("the network has no gradient")
-    refuse(
-        Problem(line, owner(name))
-        for name, (once, twice) in pairs.items()
-        for line in compare(
-            f"gradient of {name} after two backwards", 2 * once, twice, ACCUMULATED.bound, ACCUMULATED.provenance
-        )
-    )
+    problems: list[Problem] = []
+    for name, (once, twice) in pairs.items():
+        what, bound = f"gradient of {name} after two backwards", ACCUMULATED
+        problems += compare(what, 2 * once, twice, bound.bound, bound.provenance, place=owner(name))
+    refuse(problems)
 
 
 def check_derivative(bench: Workbench) -> None:
@@ -65,6 +64,8 @@ def check_derivative(bench: Workbench) -> None:
         if not names:
             raise Vacuous("the network has no gradient")
         expected, actual = slope.of(names)
+        what, bound = f"slope of the loss along {len(names)} gradients", DERIVATIVE
+        note(Measurement(what, abs(expected - actual), bound.bound * actual, bound.provenance, scale=actual))
         if abs(expected - actual) <= DERIVATIVE.bound * actual:
             return
     name = slope.nearest_the_loss(DERIVATIVE.bound)

@@ -14,6 +14,7 @@ import numpy as np
 
 from conformance.check import Check, NotApplicable, Vacuous, refuse, unless_representative
 from conformance.comparison import Array
+from conformance.measurement import Measurement, note
 from conformance.tolerances import FITTED_RATE, REPORTED_LOSS
 
 if TYPE_CHECKING:
@@ -155,6 +156,8 @@ def check_updates(bench: Workbench, variant: str) -> None:
     steps = _rehearsal(bench).steps
     if variant == "adam":
         steps = bench.adam_steps
+    for measurement in (measurement for step in steps for measurement in step.measurements):
+        note(measurement)
     blind = [step.label for step in steps if not step.compared and not step.problems]
     refuse(line for step in steps for line in step.problems[:2])
     if blind:
@@ -174,11 +177,13 @@ def check_learning_rate(bench: Workbench) -> None:
             if reported != stated and not (reported is None and rehearsal.may_lack):
                 problems.append(f"epoch {epoch.number}: expected a report of {name} {stated:g}, actual {reported}")
     for step in rehearsal.steps:
-        expected = step.stated_rate
-        if abs(step.rate - expected) > FITTED_RATE.bound * expected:
+        expected, allowed = step.stated_rate, FITTED_RATE.bound * step.stated_rate
+        what = f"{step.label}: learning rate"
+        note(Measurement(what, abs(step.rate - expected), allowed, FITTED_RATE.provenance, scale=expected))
+        if abs(step.rate - expected) > allowed:
             problems.append(
                 f"{step.label}: expected learning rate {expected:g}, actual {step.rate:.4g} (fitted to the update); "
-                f"allowed {FITTED_RATE.bound * expected:.3g} ({FITTED_RATE.provenance})"
+                f"allowed {allowed:.3g} ({FITTED_RATE.provenance})"
             )
     refuse(problems[:8])
 
@@ -214,7 +219,10 @@ def check_metrics(bench: Workbench) -> None:
 def _wrong_metrics(where: str, expected: tuple[float, float], loss: float | None, accuracy: float | None) -> list[str]:
     """Name what is reported and is not the loss and accuracy that are expected."""
     problems, allowed = [], REPORTED_LOSS.bound * expected[0]
-    if loss is not None and not abs(loss - expected[0]) <= allowed:
+    if loss is not None:
+        gap = abs(loss - expected[0])
+        note(Measurement(f"{where} loss", gap, allowed, REPORTED_LOSS.provenance, scale=expected[0]))
+    if loss is not None and not gap <= allowed:
         problems.append(
             f"{where} loss: expected {expected[0]:.9g}, actual {loss:.9g}, "
             f"allowed {allowed:.3g} ({REPORTED_LOSS.provenance})"

@@ -82,7 +82,7 @@ class PortBench:
         Raises:
             NotApplicable: With the reason.
         """
-        if check not in ANSWERED and check != "prepare":
+        if check not in ANSWERED and check not in ("prepare", "draw"):
             raise NotApplicable(f"{self.port.engine} runs it: {REASONS[check.partition('.')[0]]}")
         if check in TRAINED and not isinstance(self.port, Trainable):
             raise NotApplicable(f"{self.port.engine} runs it: an ONNX file predicts, its format has no training")
