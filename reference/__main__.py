@@ -15,6 +15,7 @@ from reference.metrics import Divergence
 from reference.models import get_model, list_models
 from reference.runs import Interrupted
 from reference.summary import NetworkSummary, summarize
+from reference.workers import ended_at_once
 
 PIPE_WIDTH = 120
 """Columns of a table that is not shown on a terminal, whose width nobody knows."""
@@ -29,10 +30,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
-    arguments.console = console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    arguments.console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    with ended_at_once():
+        _show(parser, arguments)
+
+
+def _show(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     try:
         for shown in arguments.show(arguments):
-            console.print(shown, highlight=False, markup=False, soft_wrap=isinstance(shown, str))
+            arguments.console.print(shown, highlight=False, markup=False, soft_wrap=isinstance(shown, str))
     except (ValueError, OSError) as error:
         parser.error(str(error).partition("\n")[0])
     except Divergence as error:

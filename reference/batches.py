@@ -52,6 +52,7 @@ class Examples:
         images: Array of N images.
         labels: Integers of shape (N,).
         prepare: Turns some of the images into a network's input; given none, they are one already.
+        part: Of every batch, the part this is, and the number of parts; they differ by one image at most.
 
     Raises:
         ValueError: If there is no image, or the labels are not as many integers.
@@ -60,6 +61,7 @@ class Examples:
     images: NDArray[Any]
     labels: NDArray[Any]
     prepare: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+    part: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:
         """Check that images and labels pair."""
@@ -70,16 +72,19 @@ class Examples:
             )
 
     def __len__(self) -> int:
-        """Return the number of images."""
+        """Return the number of images, of all parts together."""
         return len(self.images)
 
     def batches(self, batch_size: int, order: np.random.Generator | None = None, skip: int = 0) -> Iterator[Batch]:
-        """Yield every image once; see `Source`."""
+        """Yield every image of this part once; see `Source`. All parts have as many batches."""
         places = np.arange(len(self)) if order is None else order.permutation(len(self))
         for first in range(skip * batch_size, len(self), batch_size):
-            chosen = places[first : first + batch_size]
+            part, parts = self.part
+            chosen = np.array_split(places[first : first + batch_size], parts)[part]
             images = self.images[chosen]
-            yield Batch(images if self.prepare is None else self.prepare(images), self.labels[chosen])
+            # A batch with fewer images than parts leaves some parts without any.
+            prepare = self.prepare if len(chosen) else None
+            yield Batch(images if prepare is None else prepare(images), self.labels[chosen])
 
 
 def batches_of(data: Data, batch_size: int, order: np.random.Generator | None = None, skip: int = 0) -> Iterator[Batch]:

@@ -23,6 +23,7 @@ from reference.metrics import Tally
 from reference.mxnet_compat import HybridBlock, mx
 from reference.recipes import Recipe
 from reference.training import Progress, new_trainer
+from reference.workers import ALONE, Workers
 
 KEPT = 2
 """Checkpoints of a run: the last, and the one before it in case the last is damaged."""
@@ -57,16 +58,15 @@ def capture(net: HybridBlock, progress: Progress, identity: Mapping[str, str], h
     Raises:
         Divergence: If that step's loss is not finite, so that the weights are lost.
     """
+    progress.settle()
     tally = progress.tally
-    tally.count()
-    tally.require_finite(f"epoch {progress.epoch}, step {progress.step}", progress.trainer.learning_rate)
     with TemporaryDirectory() as folder:
         states = Path(folder) / "trainer"
         progress.trainer.save_states(str(states))
         trainer = states.read_bytes()
     place = {"epoch": progress.epoch, "step": progress.step, "seconds": progress.seconds}
     place |= {"images": tally.images, "loss": tally.loss, "correct": tally.correct}
-    parameters = {name: p.data().asnumpy() for name, p in net._collect_params_with_prefix().items()}
+    parameters = {name: p.list_data()[0].asnumpy() for name, p in net._collect_params_with_prefix().items()}
     return Checkpoint(dict(identity), place, tuple(history), parameters, trainer)
 
 
@@ -87,16 +87,29 @@ def apply_parameters(checkpoint: Checkpoint, net: HybridBlock, ctx: Any) -> None
         parameter.set_data(mx.nd.array(value, dtype=value.dtype))
 
 
-def go_on(checkpoint: Checkpoint, net: HybridBlock, recipe: Recipe, ctx: Any) -> Progress:
+def go_on(checkpoint: Checkpoint, net: HybridBlock, recipe: Recipe, ctx: Any, workers: Workers = ALONE) -> Progress:
     """Give a network without weights those of a checkpoint, and return where its run goes on."""
     apply_parameters(checkpoint, net, ctx)
-    trainer, place = new_trainer(net, recipe, ctx), checkpoint.place
+    trainer, place = new_trainer(net, recipe, ctx, workers), checkpoint.place
     with TemporaryDirectory() as folder:
         states = Path(folder) / "trainer"
         states.write_bytes(checkpoint.trainer)
         trainer.load_states(str(states))
-    tally = Tally(place["images"], place["loss"], place["correct"])
+    count_alike(trainer)
+    tally = Tally(place["images"], place["loss"], place["correct"], workers=workers)
     return Progress(trainer, tally, place["epoch"], place["step"], place["seconds"])
+
+
+def count_alike(trainer: Any) -> None:
+    """Let every device count its updates on from those that the states were saved with, whichever device that was.
+
+    MXNet's optimizers count by the number of the device, and Adam's next step depends on it.
+    """
+    optimizer = trainer._optimizer
+    counts = max(optimizer._all_index_update_counts.values(), key=len)
+    for ctx in trainer._contexts:
+        optimizer._all_index_update_counts[ctx.device_id] = dict(counts)
+    optimizer._set_current_context(trainer._contexts[0].device_id)
 
 
 def save(checkpoint: Checkpoint, folder: Path) -> Path:
@@ -105,7 +118,7 @@ def save(checkpoint: Checkpoint, folder: Path) -> Path:
     Raises:
         OSError: If it cannot be written; those before it stay.
     """
-    path = folder / "checkpoint-{epoch:04d}-{step:06d}.npz".format(**checkpoint.place)
+    path = path_of(checkpoint, folder)
     rest = {key: getattr(checkpoint, key) for key in ("identity", "place", "history")}
     arrays = {f"parameter/{name}": value for name, value in checkpoint.parameters.items()}
     arrays["trainer"] = np.frombuffer(checkpoint.trainer, np.uint8)
@@ -116,9 +129,19 @@ def save(checkpoint: Checkpoint, folder: Path) -> Path:
     return path
 
 
+def path_of(checkpoint: Checkpoint, folder: Path) -> Path:
+    """Return where a folder has a checkpoint."""
+    return folder / "checkpoint-{epoch:04d}-{step:06d}.npz".format(**checkpoint.place)
+
+
 def paths(folder: Path) -> list[Path]:
     """Return a folder's checkpoints, the last one last."""
     return sorted(folder.glob("checkpoint-*.npz"))
+
+
+def last(folder: Path) -> Path | None:
+    """Return a folder's last checkpoint, if it has one."""
+    return next(reversed(paths(folder)), None)
 
 
 def read(path: Path) -> Checkpoint:

@@ -20,12 +20,14 @@ from reference.batches import Examples
 from reference.curves import write_curves
 from reference.data import CLASS_NAMES, to_images
 from reference.datasets import FashionMNIST, Labelled, export, find, read_picture
+from reference.devices import start_mixed_precision
 from reference.metrics import EpochMetrics
 from reference.models import get_model, list_models, try_gpu
 from reference.mxnet_compat import mx
 from reference.recipes import RECIPES, Recipe
 from reference.runs import Run, Setting
 from reference.training import Divergence, predictions
+from reference.workers import KINDS, Workers, joined
 
 LARGEST_SIZE = 32_768
 """Above it the features of one image can be too many for MXNet's 32-bit sizes."""
@@ -60,6 +62,8 @@ def add_commands(commands: Any) -> None:
     train.add_argument("--output", type=Path, metavar="DIR", help="folder of the run, default: runs/NAME-RECIPE")
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the folder")
     train.add_argument("--checkpoint-minutes", type=float, default=10.0, metavar="N", help="between two, default: 10")
+    train.add_argument("--kvstore", choices=KINDS, default=KINDS[0], help="dist_...: with other workers, see README")
+    train.add_argument("--amp", action="store_true", help="mixed precision, on a GPU")
     evaluate = commands.add_parser("evaluate", help="show what a checkpoint gets right", allow_abbrev=False)
     evaluate.set_defaults(show=_evaluate)
     predict = commands.add_parser("predict", help="classify image files with a checkpoint", allow_abbrev=False)
@@ -72,7 +76,7 @@ def add_commands(commands: Any) -> None:
         command.add_argument("--limit", type=size, metavar="N", help="use the first N images of each split only")
         command.add_argument("--data", type=Path, metavar="DIR", help="folder of Fashion-MNIST, default: looked for")
     for command in (train, evaluate, predict):
-        command.add_argument("--ctx", default="auto", metavar="auto|cpu|gpu[:N]", help="device, default: auto")
+        command.add_argument("--ctx", default="auto", metavar="auto|cpu|gpu[:I,J]", help="devices, default: auto")
     data = commands.add_parser("data", help="export Fashion-MNIST as image folders", allow_abbrev=False)
     data.set_defaults(show=_export)
     data.add_argument("action", choices=["export"], help="what to do")
@@ -84,16 +88,18 @@ def _warn(line: str) -> None:
     print(f"warning: {line}", file=sys.stderr, flush=True)
 
 
-def _context(text: str) -> Any:
+def _contexts(text: str) -> list[Any]:
     if text in ("auto", "cpu"):
-        return try_gpu() if text == "auto" else mx.cpu()
-    device, _, index = text.partition(":")
-    if device != "gpu" or not (index or "0").isdecimal():
-        raise ValueError(f"--ctx {text}: allowed are auto, cpu, gpu and gpu:N")
-    ctx = try_gpu(int(index or 0))
-    if ctx.device_type != "gpu":
-        raise ValueError(f"--ctx {text}: no such GPU that this build of MXNet can use")
-    return ctx
+        return [try_gpu() if text == "auto" else mx.cpu()]
+    device, _, listed = text.partition(":")
+    numbers = (listed or "0").split(",")
+    if device != "gpu" or not all(number.isdecimal() for number in numbers) or len(set(numbers)) < len(numbers):
+        raise ValueError(f"--ctx {text}: allowed are auto, cpu, gpu, gpu:N and different ones as gpu:0,1")
+    contexts = [try_gpu(int(number)) for number in numbers]
+    for number, ctx in zip(numbers, contexts, strict=True):
+        if ctx.device_type != "gpu":
+            raise ValueError(f"--ctx {text}: no GPU {number} that this build of MXNet can use")
+    return contexts
 
 
 def _found(arguments: argparse.Namespace) -> FashionMNIST:
@@ -103,35 +109,65 @@ def _found(arguments: argparse.Namespace) -> FashionMNIST:
     return data
 
 
-def _examples(part: Labelled, limit: int | None, image_size: int, channels: int) -> Examples:
-    images, labels = part
-    return Examples(images[:limit], labels[:limit], partial(to_images, size=image_size, channels=channels))
+def _examples(
+    found: Labelled, limit: int | None, image_size: int, channels: int, part: tuple[int, int] = (0, 1)
+) -> Examples:
+    images, labels = found
+    return Examples(images[:limit], labels[:limit], partial(to_images, size=image_size, channels=channels), part)
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:
     chosen = {name: getattr(arguments, name) for name in ("epochs", "batch_size", "channels")}
+    chosen["mixed_precision"] = arguments.amp or None
     return replace(RECIPES[arguments.recipe], **{name: value for name, value in chosen.items() if value is not None})
+
+
+def _require_images_for_all(images: int, batch_size: int, workers: int, devices: int) -> None:
+    last = images % batch_size or batch_size
+    if last // workers < devices:
+        raise ValueError(
+            f"--batch-size {batch_size}: the last batch has {last} of the {images} images, and each of {devices} "
+            f"devices of {workers} workers needs one"
+        )
 
 
 def _train(arguments: argparse.Namespace) -> Iterator[Any]:
     """Train, a line an epoch; then draw the curves."""
-    recipe, ctx = _recipe(arguments), _context(arguments.ctx)
+    recipe, contexts = _recipe(arguments), _contexts(arguments.ctx)
+    if recipe.mixed_precision:
+        if contexts[0].device_type != "gpu":
+            raise ValueError(f"--amp: mixed precision needs a GPU, and this would train on {contexts[0]}")
+        start_mixed_precision()
     net = get_model(arguments.name, classes=len(CLASS_NAMES))
     net.check_input((1, recipe.channels, arguments.image_size, arguments.image_size))
-    data = _found(arguments)
+    net.hybridize(static_alloc=True)
+    folder = arguments.output or Path("runs") / f"{arguments.name}-{arguments.recipe}"
+    with joined(arguments.kvstore, lambda: f"; last checkpoint: {checkpoints.last(folder) or 'none'}") as workers:
+        for shown in _trained(arguments, net, recipe, folder, contexts, workers):
+            if workers.rank == 0:
+                yield shown
+
+
+def _trained(
+    arguments: argparse.Namespace, net: Any, recipe: Recipe, folder: Path, contexts: list[Any], workers: Workers
+) -> Iterator[Any]:
+    """Train as one of the workers; see `_train`."""
+    data, part = _found(arguments), (workers.rank, workers.size)
     parts = [
-        _examples(part, arguments.limit, arguments.image_size, recipe.channels) for part in (data.train, data.test)
+        _examples(found, arguments.limit, arguments.image_size, recipe.channels, part)
+        for found in (data.train, data.test)
     ]
+    _require_images_for_all(len(parts[0]), recipe.batch_size, workers.size, len(contexts))
     total = hashlib.sha256(b"".join(array.tobytes() for part in parts for array in (part.images, part.labels)))
     setting = Setting(arguments.name, len(CLASS_NAMES), arguments.image_size, recipe, arguments.seed, total.hexdigest())
-    folder = arguments.output or Path("runs") / f"{arguments.name}-{arguments.recipe}"
-    net.hybridize(static_alloc=True)
-    run = Run(net, setting, folder, ctx, _warn, arguments.checkpoint_minutes)
+    run = Run(net, setting, folder, contexts, _warn, arguments.checkpoint_minutes, workers=workers)
     progress = run.start(resume=arguments.resume)
-    yield f"{arguments.name} on {ctx}, {len(parts[0])} images from {data.place}, recipe {arguments.recipe}, to {folder}"
+    where = ", ".join(map(str, contexts)) + (f" of {workers.size} workers" if workers.size > 1 else "")
+    what = f"{len(parts[0])} images from {data.place}, recipe {arguments.recipe}"
+    yield f"{arguments.name} on {where}, {what}, to {folder}"
     columns = (TextColumn("epoch {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = arguments.console
-    with Progress(*columns, transient=True, console=console, disable=not console.is_terminal) as bar:
+    hidden = not arguments.console.is_terminal or workers.rank > 0
+    with Progress(*columns, transient=True, console=arguments.console, disable=hidden) as bar:
         task = bar.add_task("1", total=-(-len(parts[0]) // recipe.batch_size))
         run.after_step = lambda now: bar.update(task, completed=now.step, description=str(now.epoch))
         try:
@@ -139,7 +175,8 @@ def _train(arguments: argparse.Namespace) -> Iterator[Any]:
                 yield _line(metrics)
         except Divergence as error:
             raise Divergence(f"{error}; last checkpoint: {run.saved or 'none'}") from None
-    yield from write_curves(run.history, folder)
+    if workers.rank == 0:
+        yield from write_curves(run.history, folder)
 
 
 def _line(metrics: EpochMetrics) -> str:
@@ -151,7 +188,7 @@ def _line(metrics: EpochMetrics) -> str:
     )
 
 
-def _restored(path: Path, ctx: Any) -> tuple[Any, int, int]:
+def _restored(path: Path, contexts: list[Any]) -> tuple[Any, int, int]:
     """Return a checkpoint's network, its image size and its number of channels."""
     checkpoint = None
     if path.is_dir():
@@ -162,14 +199,14 @@ def _restored(path: Path, ctx: Any) -> tuple[Any, int, int]:
             raise ValueError(f"{path}: no whole checkpoint is there")
     checkpoint = checkpoint or checkpoints.read(path)
     net = get_model(checkpoint.identity["network"], classes=int(checkpoint.identity["classes"]))
-    checkpoints.apply_parameters(checkpoint, net, ctx)
+    checkpoints.apply_parameters(checkpoint, net, contexts)
     net.hybridize()
     return net, int(checkpoint.identity["image_size"]), int(checkpoint.identity["recipe.channels"])
 
 
 def _evaluate(arguments: argparse.Namespace) -> Iterator[Any]:
     """Show accuracy, accuracy by class and the confusion matrix on the test images."""
-    net, image_size, channels = _restored(arguments.checkpoint, _context(arguments.ctx))
+    net, image_size, channels = _restored(arguments.checkpoint, _contexts(arguments.ctx))
     test = _examples(_found(arguments).test, arguments.limit, image_size, channels)
     counts = np.zeros((len(CLASS_NAMES), len(CLASS_NAMES)), np.int64)
     for output, labels in predictions(net, test):
@@ -184,11 +221,11 @@ def _evaluate(arguments: argparse.Namespace) -> Iterator[Any]:
 
 def _predict(arguments: argparse.Namespace) -> Iterator[Any]:
     """Show the likeliest classes of each image with their probabilities."""
-    ctx = _context(arguments.ctx)
-    net, image_size, channels = _restored(arguments.checkpoint, ctx)
+    contexts = _contexts(arguments.ctx)
+    net, image_size, channels = _restored(arguments.checkpoint, contexts)
     for path in arguments.images:
         image = to_images(read_picture(path, size=None)[np.newaxis], image_size, channels)
-        probabilities = mx.nd.softmax(net(mx.nd.array(image, ctx=ctx)))[0].asnumpy()
+        probabilities = mx.nd.softmax(net(mx.nd.array(image, ctx=contexts[0])))[0].asnumpy()
         best = np.argsort(-probabilities)[: arguments.top]
         yield f"{path}: " + ", ".join(f"{CLASS_NAMES[label]} {probabilities[label]:.4f}" for label in best)
 

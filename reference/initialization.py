@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from reference.models import try_gpu
@@ -10,12 +10,14 @@ from reference.mxnet_compat import HybridBlock, mx
 from reference.recipes import Recipe
 
 
-def context_of(net: HybridBlock, ctx: Any = None) -> Any:
-    """Return the device a network's weights are on; where it has none, ``ctx`` or the best there is."""
+def contexts_of(net: HybridBlock, ctx: Any = None) -> list[Any]:
+    """Return the devices a network's weights are on; where it has none, ``ctx``, one or several, or the best one."""
     for parameter in net.collect_params().values():
         if is_initialized(parameter):
-            return parameter.list_ctx()[0]
-    return try_gpu() if ctx is None else ctx
+            return list(parameter.list_ctx())
+    if ctx is None:
+        return [try_gpu()]
+    return list(ctx) if isinstance(ctx, Sequence) else [ctx]
 
 
 def is_initialized(parameter: Any) -> bool:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from reference.workers import ALONE, Workers
+
 
 class Divergence(ArithmeticError):
     """The loss is infinite or not a number, so what follows would be lost work."""
@@ -59,12 +61,13 @@ class EpochMetrics(NamedTuple):
 
 @dataclass
 class Tally:
-    """Sums of an epoch; adding a step's output reads the output before it."""
+    """Sums of an epoch, over all workers; adding a step's output reads the output before it."""
 
     images: int = 0
     loss: float = 0.0
     correct: int = 0
     waiting: tuple[StepOutput, NDArray[Any]] | None = None
+    workers: Workers = ALONE
 
     def add(self, output: StepOutput, labels: NDArray[Any]) -> None:
         """Count a step's output once the next one comes."""
@@ -76,9 +79,13 @@ class Tally:
         if self.waiting is not None:
             output, labels = self.waiting
             self.waiting = None
-            self.images += len(labels)
-            self.loss += float(output.losses.asnumpy().sum(dtype=np.float64))
-            self.correct += int((output.logits.asnumpy().argmax(1) == labels).sum())
+            loss = float(output.losses.asnumpy().sum(dtype=np.float64))
+            correct = int((output.logits.asnumpy().argmax(1) == labels).sum())
+            self.include(*self.workers.total(len(labels), loss, correct))
+
+    def include(self, images: float, loss: float, correct: float) -> None:
+        """Add sums."""
+        self.images, self.loss, self.correct = self.images + int(images), self.loss + loss, self.correct + int(correct)
 
     def require_finite(self, where: str, learning_rate: float) -> None:
         """Refuse a sum that is infinite or not a number.

@@ -18,6 +18,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from reference.parameter_server import role, role_hidden, serve
+
 REMEDY = "install gluon-conformance[cpu] or gluon-conformance[gpu], or your own build of MXNet 1.x"
 
 REMOVED_ALIASES = ("bool", "int", "float", "object", "complex", "str")
@@ -60,7 +62,8 @@ def import_mxnet() -> ModuleType:
         _restore_numpy_aliases()
         _provide_distutils()
         _preload_cuda_libraries()
-        mxnet = _load_mxnet()
+        with role_hidden():
+            mxnet = _load_mxnet()
     _require_major_version_one(mxnet)
     return mxnet
 
@@ -123,6 +126,8 @@ def _require_major_version_one(mxnet: ModuleType) -> None:
 
 
 mx: Any = import_mxnet()
+if role() in ("scheduler", "server"):
+    serve(mx)
 
 if TYPE_CHECKING:
 

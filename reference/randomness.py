@@ -10,6 +10,11 @@ from reference.mxnet_compat import mx
 from reference.recipes import Recipe
 
 
+def seed_of(seed: int, worker: int) -> int:
+    """Return the seed that a worker draws dropout and augmentation from; worker 0 draws as a process alone does."""
+    return int(np.random.SeedSequence((seed, worker)).generate_state(1)[0]) if worker else seed
+
+
 def order_of(seed: int, epoch: int) -> np.random.Generator:
     """Return the generator that draws an epoch's order of images."""
     return np.random.default_rng((seed, epoch))

@@ -59,6 +59,7 @@ class Recipe:
         epochs: Passes over the training images.
         channels: Equal channels that a grey image is repeated over.
         augmentation: What is done to training images: "none", or "flip", which mirrors each with probability 1/2.
+        mixed_precision: Whether losses are scaled, for a network whose operators compute in float16.
 
     Raises:
         ValueError: If a number is out of range.
@@ -75,6 +76,7 @@ class Recipe:
     epochs: int = 3
     channels: int = 3
     augmentation: Literal["none", "flip"] = "none"
+    mixed_precision: bool = False
 
     def __post_init__(self) -> None:
         """Check the numbers."""

@@ -24,6 +24,7 @@ from reference.metrics import EpochMetrics
 from reference.mxnet_compat import HybridBlock
 from reference.recipes import Recipe
 from reference.training import Progress, begin, fit
+from reference.workers import ALONE, Workers
 
 LOG = "log.jsonl"
 
@@ -76,28 +77,34 @@ class Setting:
 
 @dataclass
 class Stop:
-    """Whether the process was told to stop."""
+    """Whether the process was told to stop, or another worker was."""
 
+    workers: Workers = ALONE
     number: int = 0
 
     def __call__(self, number: int, frame: FrameType | None = None) -> None:
         """Note a signal."""
         self.number = number
 
-    def obey(self) -> None:
-        """Stop where a signal was noted.
+    def obey(self, wish: bool = False) -> bool:
+        """Stop where a signal was noted; all workers stop at the same place.
+
+        Returns:
+            Whether one of the workers has a wish.
 
         Raises:
-            Interrupted: If one was.
+            Interrupted: If a signal was noted.
         """
-        if self.number:
-            raise Interrupted(self.number)
+        told, wishes = self.workers.total(self.number > 0, wish)
+        if told:
+            raise Interrupted(self.number or signal.SIGTERM)
+        return wishes > 0
 
 
 @contextmanager
-def told_to_stop() -> Iterator[Stop]:
+def told_to_stop(workers: Workers = ALONE) -> Iterator[Stop]:
     """Note SIGTERM and Ctrl-C instead of ending at once."""
-    stop = Stop()
+    stop = Stop(workers)
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield stop
@@ -127,13 +134,14 @@ class Run:
     Attributes:
         net: The network, without weights.
         setting: What decides its result.
-        folder: Where its files are.
-        ctx: Where it computes.
+        folder: Where its files are; the same for all workers.
+        ctx: The device or devices where it computes.
         warn: Told in one line what went wrong without ending the run.
         minutes: Between two checkpoints; there is one after every epoch too.
         after_step: Called after every step.
         history: The metrics of the epochs that are done.
         saved: The last checkpoint.
+        workers: That train together; worker 0 writes all files, which are the same for all.
     """
 
     net: HybridBlock
@@ -145,33 +153,45 @@ class Run:
     after_step: Callable[[Progress], None] | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     saved: Path | None = None
+    workers: Workers = ALONE
 
     def start(self, *, resume: bool) -> Progress:
         """Return where the run goes on, or begins.
 
         Raises:
             ValueError: If it is to be resumed and is another run's, or has no whole checkpoint; or is to begin and
-                has begun.
+                has begun; or is not the same for all workers.
             OSError: If the folder cannot be used.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for left_by_a_killed_process in self.folder.glob(f"*{UNFINISHED}"):
-            left_by_a_killed_process.unlink()
+        if self.workers.rank == 0:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for left_by_a_killed_process in self.folder.glob(f"*{UNFINISHED}"):
+                left_by_a_killed_process.unlink()
+        checkpoint = self._checkpoint(resume)
+        self.workers.require_same("settings or data", str(self.setting.identity()))
+        self.workers.require_same(f"a checkpoint in {self.folder}", str(checkpoint and dict(checkpoint.place)))
+        if checkpoint is None:
+            return begin(self.net, self.setting.recipe, self.ctx, self.workers)
+        self.saved = checkpoints.path_of(checkpoint, self.folder)
+        self.history = [dict(metrics) for metrics in checkpoint.history]
+        return checkpoints.go_on(checkpoint, self.net, self.setting.recipe, self.ctx, self.workers)
+
+    def _checkpoint(self, resume: bool) -> checkpoints.Checkpoint | None:
+        """Return the checkpoint that the run goes on from; None where it begins. See `start`."""
         if not resume:
             if checkpoints.paths(self.folder):
                 raise ValueError(f"{self.folder}: a run has begun there; name another --output, or --resume it")
-            return begin(self.net, self.setting.recipe, self.ctx)
+            return None
         checkpoint, warnings = checkpoints.latest(self.folder)
         for warning in warnings:
             self.warn(warning)
         if checkpoint is None and not warnings:
             self.warn(f"{self.folder}: nothing is saved there yet; beginning anew")
-            return begin(self.net, self.setting.recipe, self.ctx)
-        if checkpoint is None:
+        elif checkpoint is None:
             raise ValueError(f"{self.folder}: no whole checkpoint to resume")
-        self.setting.require_same(checkpoint.identity)
-        self.history = [dict(metrics) for metrics in checkpoint.history]
-        return checkpoints.go_on(checkpoint, self.net, self.setting.recipe, self.ctx)
+        else:
+            self.setting.require_same(checkpoint.identity)
+        return checkpoint
 
     def epochs(self, progress: Progress, train: Source, test: Source) -> Iterator[EpochMetrics]:
         """Train, saving the run after every epoch and every few minutes.
@@ -181,15 +201,14 @@ class Run:
             ValueError, Divergence: See `fit`.
         """
         recipe, seed = self.setting.recipe, self.setting.seed
-        with told_to_stop() as stop:
+        with told_to_stop(self.workers) as stop:
             last = time.monotonic()
 
             def after_step(progress: Progress) -> None:
                 nonlocal last
                 if self.after_step is not None:
                     self.after_step(progress)
-                stop.obey()
-                if time.monotonic() - last > 60 * self.minutes:
+                if stop.obey(time.monotonic() - last > 60 * self.minutes):
                     self.save(progress)
                     last = time.monotonic()
 
@@ -205,10 +224,20 @@ class Run:
                     stop.obey()
             except Interrupted:
                 self.save(progress)
+                self.workers.leave()
                 raise
 
     def save(self, progress: Progress) -> None:
-        """Write log and checkpoint; a disk that is full is a warning, and the files before stay."""
+        """Write log and checkpoint; a disk that is full is a warning, and the files before stay.
+
+        All workers come here together, for the sums of the last step, and worker 0 writes.
+
+        Raises:
+            Divergence: If that step's loss is not finite.
+        """
+        progress.settle()
+        if self.workers.rank:
+            return
         log = "".join(json.dumps(metrics) + "\n" for metrics in self.history)
         try:
             checkpoint = checkpoints.capture(self.net, progress, self.setting.identity(), self.history)

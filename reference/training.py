@@ -15,18 +15,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reference.batches import Batch, Data, Examples, batches_of
-from reference.initialization import complete, context_of, initialize
+from reference.devices import divided, objectives, share_statistics, together
+from reference.initialization import complete, contexts_of
 from reference.metrics import Divergence, EpochMetrics, Metrics, StepOutput, Tally
 from reference.mxnet_compat import HybridBlock, mx
-from reference.randomness import augmented, order_of, step_seed
+from reference.progress import Progress, begin, new_trainer
+from reference.randomness import augmented, order_of, seed_of, step_seed
 from reference.recipes import ARTICLE, RECIPES, REFERENCE, Recipe
+from reference.workers import ALONE, Workers
 
 __all__ = [
     "ARTICLE",
@@ -43,6 +45,7 @@ __all__ = [
     "begin",
     "evaluate",
     "fit",
+    "new_trainer",
     "predictions",
     "train_step",
 ]
@@ -61,6 +64,7 @@ def fit(
     ctx: Any = None,
     progress: Progress | None = None,
     after_step: Callable[[Progress], None] | None = None,
+    workers: Workers = ALONE,
 ) -> Iterator[EpochMetrics]:
     """Train a network, epoch by epoch.
 
@@ -71,9 +75,10 @@ def fit(
         test_data: The same, to evaluate on after each epoch.
         recipe: How to train.
         seed: Of initial weights, dropout, augmentation and the order of images.
-        ctx: Where a network without weights is put; default: a GPU if there is one.
+        ctx: The device, or devices, where a network without weights is put; default: a GPU if there is one.
         progress: Where to go on; it is kept current.
         after_step: Called after every step, for example to save the progress.
+        workers: The processes that train together, each on its part of every batch; see `workers.joined`.
 
     Yields:
         The metrics of each epoch, when it is done.
@@ -82,47 +87,19 @@ def fit(
         ValueError: If a label is none of the network's classes, there is no image or nothing to train.
         Divergence: If the loss is not finite.
     """
-    progress = progress or begin(net, recipe, ctx)
+    progress = progress or begin(net, recipe, ctx, workers)
     while progress.epoch <= recipe.epochs:
         train_epoch(net, train_data, recipe, progress, seed, after_step)
         loss, accuracy = progress.tally.metrics()
         tested: tuple[float | None, float | None] = (None, None)
         if test_data is not None:
-            tested = evaluate(net, test_data, recipe.batch_size)
+            tested = evaluate(net, test_data, recipe.batch_size, progress.tally.workers)
         speed = progress.tally.images / progress.seconds
         metrics = EpochMetrics(
             progress.epoch, recipe.rate(progress.epoch), loss, accuracy, *tested, speed, progress.seconds
         )
         progress.next_epoch()
         yield metrics
-
-
-@dataclass
-class Progress:
-    """Where a run is: with the network's weights and the trainer's states, all that its future depends on.
-
-    Attributes:
-        trainer: Gluon's Trainer with the optimizer's states.
-        tally: What the steps of the epoch gave.
-        epoch: That is being trained, the first being 1.
-        step: Steps of it that are done.
-        seconds: They took.
-    """
-
-    trainer: Any
-    tally: Tally
-    epoch: int = 1
-    step: int = 0
-    seconds: float = 0.0
-
-    def next_epoch(self) -> None:
-        """Go on to the first step of the next epoch."""
-        self.epoch, self.step, self.tally, self.seconds = self.epoch + 1, 0, Tally(), 0.0
-
-
-def begin(net: HybridBlock, recipe: Recipe, ctx: Any = None) -> Progress:
-    """Give a network the weights it lacks, and return the beginning of a run; see `fit`."""
-    return Progress(new_trainer(net, recipe, context_of(net, ctx)), Tally())
 
 
 def train_epoch(
@@ -139,22 +116,25 @@ def train_epoch(
         ValueError: See `fit`.
         Divergence: If the loss is not finite; the message names the step and the learning rate.
     """
-    epoch, ctx, start = progress.epoch, context_of(net), time.perf_counter() - progress.seconds
+    epoch, ctx, start = progress.epoch, contexts_of(net)[0], time.perf_counter() - progress.seconds
+    workers = progress.tally.workers
+    own_seed = seed_of(seed, workers.rank)
     progress.trainer.set_learning_rate(recipe.rate(epoch))
     for batch in batches_of(data, recipe.batch_size, order_of(seed, epoch), progress.step):
         step = progress.step + 1
         images, labels = on_device(batch, ctx)
         complete(net, images, step_seed(seed, 0, 0))
-        images = augmented(images, recipe, np.random.default_rng((seed, epoch, step)))
-        mx.random.seed(step_seed(seed, epoch, step))
-        output = train_step(net, progress.trainer, Batch(images, labels), divisor(recipe, len(labels)))
+        workers.introduce(progress.trainer)
+        images = augmented(images, recipe, np.random.default_rng((own_seed, epoch, step)))
+        mx.random.seed(step_seed(own_seed, epoch, step))
+        (whole,) = workers.total(len(labels))
+        output = train_step(net, progress.trainer, Batch(images, labels), divisor(recipe, int(whole)))
         progress.tally.add(output, labels)
         progress.tally.require_finite(f"epoch {epoch}, step {step - 1}", recipe.rate(epoch))
         progress.step, progress.seconds = step, time.perf_counter() - start
         if after_step is not None:
             after_step(progress)
-    progress.tally.count()
-    progress.tally.require_finite(f"epoch {epoch}, step {progress.step}", recipe.rate(epoch))
+    progress.settle()
     progress.seconds = time.perf_counter() - start
 
 
@@ -164,40 +144,55 @@ def train_step(net: HybridBlock, trainer: Any, batch: Batch, divide_by: int) -> 
     Args:
         net: Maps images to logits (N, classes).
         trainer: Gluon's Trainer of its parameters.
-        batch: Images on the network's device, and labels.
-        divide_by: What the summed gradient of the images is divided by.
+        batch: Images of MXNet's, and labels; divided over the network's devices.
+        divide_by: What the summed gradient of the images, of all devices and workers, is divided by.
+
+    Raises:
+        ValueError: If there are more devices than images.
     """
+    parts = divided(batch, trainer._contexts)
     with mx.autograd.record():
-        logits = net(batch.images)
-        losses = cross_entropy(logits, batch.labels)
-    losses.backward()
+        outputs = [forward(net, part) for part in parts]
+        starts = objectives([output.losses for output in outputs], trainer)
+    mx.autograd.backward(starts)
     trainer.step(divide_by)
-    return StepOutput(losses, logits)
+    share_statistics(trainer)
+    return together(outputs)
 
 
-def evaluate(net: HybridBlock, data: Data, batch_size: int = 128) -> Metrics:
+def forward(net: HybridBlock, batch: Batch) -> StepOutput:
+    """Return losses and logits of a batch that is on one of the network's devices."""
+    logits = net(batch.images)
+    return StepOutput(cross_entropy(logits, batch.labels), logits)
+
+
+def evaluate(net: HybridBlock, data: Data, batch_size: int = 128, workers: Workers = ALONE) -> Metrics:
     """Measure loss and accuracy in predict mode; nothing in the network changes.
 
     Args:
         net: Maps images to logits (N, classes).
         data: Gives the batches, in its own order.
         batch_size: Images in a batch.
+        workers: Each measures its part of the data; all get the metrics of the whole.
     """
-    tally = Tally()
+    tally, whole = Tally(), Tally()
     for output, labels in predictions(net, data, batch_size):
         tally.add(output, labels)
-    return tally.metrics()
+    tally.count()
+    whole.include(*workers.total(tally.images, tally.loss, tally.correct))
+    return whole.metrics()
 
 
 def predictions(net: HybridBlock, data: Data, batch_size: int = 128) -> Iterator[tuple[StepOutput, NDArray[Any]]]:
     """Yield losses and logits of every batch in predict mode, with its labels; see `evaluate`."""
-    ctx = context_of(net)
+    contexts = contexts_of(net)
     for batch in batches_of(data, batch_size):
-        images, labels = on_device(batch, ctx)
-        with mx.autograd.pause():
-            logits = net(images)
-            output = StepOutput(cross_entropy(logits, labels), logits)
-        yield output, labels
+        images, labels = on_device(batch, contexts[0])
+        # The last batch may have fewer images than there are devices, or none on this worker.
+        if len(labels):
+            with mx.autograd.pause():
+                outputs = [forward(net, part) for part in divided(Batch(images, labels), contexts[: len(labels)])]
+            yield together(outputs), labels
 
 
 def cross_entropy(logits: Any, labels: NDArray[Any]) -> Any:
@@ -216,21 +211,6 @@ def cross_entropy(logits: Any, labels: NDArray[Any]) -> Any:
             f"label {labels[wrong[0]]} at position {wrong[0]}: allowed are the integers 0 to {classes - 1}"
         )
     return LOSS(logits, mx.nd.array(labels, ctx=logits.context))
-
-
-def new_trainer(net: HybridBlock, recipe: Recipe, ctx: Any) -> Any:
-    """Give parameters without weights an initializer, and return a Trainer of all in the network's own order.
-
-    Raises:
-        ValueError: If the network has no parameter.
-    """
-    # By the network's structure: a Trainer sorts a dict by names, which carry a counter of the process.
-    parameters = list(dict.fromkeys(net._collect_params_with_prefix().values()))
-    if not parameters:
-        raise ValueError(f"{type(net).__name__} has no parameter to train")
-    initialize(parameters, recipe, ctx)
-    settings = {"learning_rate": recipe.rate(1), **dict(recipe.optimizer_settings)}
-    return mx.gluon.Trainer(parameters, recipe.optimizer, settings)
 
 
 def on_device(batch: Batch, ctx: Any) -> tuple[Any, NDArray[Any]]:

@@ -134,7 +134,7 @@ LOOP_FAULTS: tuple[LoopFault, ...] = (
         "evaluation drops the last batch",
         TEST_IMAGES,
         "epoch 1, evaluation: test image 8: expected 1 times, actual 0 times",
-        {"evaluate": lambda net, data, size: evaluate(net, Examples(data.images[:8], data.labels[:8]), size)},
+        {"evaluate": lambda net, data, *rest: evaluate(net, Examples(data.images[:8], data.labels[:8]), *rest)},
     ),
     LoopFault(
         "evaluation moves statistics",

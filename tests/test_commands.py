@@ -154,8 +154,12 @@ def test_data_export_writes_image_folders(capsys: pytest.CaptureFixture[str], tm
         ("train alexnot", "name='alexnot': allowed are alexnet,"),
         ("train alexnet --image-size 62", "AlexNet takes images of shape (N, C, H, W), H and W at least 63"),
         ("train tiny --recipe good", "argument --recipe: invalid choice: 'good'"),
-        ("train tiny --ctx tpu", "--ctx tpu: allowed are auto, cpu, gpu and gpu:N"),
-        ("train tiny --ctx gpu:9", "--ctx gpu:9: no such GPU that this build of MXNet can use"),
+        ("train tiny --ctx tpu", "--ctx tpu: allowed are auto, cpu, gpu, gpu:N and different ones as gpu:0,1"),
+        ("train tiny --ctx gpu:9", "--ctx gpu:9: no GPU 9 that this build of MXNet can use"),
+        ("train tiny --ctx gpu:0,0", "--ctx gpu:0,0: allowed are"),
+        ("train tiny --ctx cpu --amp", "--amp: mixed precision needs a GPU, and this would train on cpu(0)"),
+        ("train tiny --kvstore dist_sync", "the environment names no job: DMLC_ROLE, DMLC_NUM_WORKER,"),
+        ("train tiny --kvstore dist_async", "argument --kvstore: invalid choice: 'dist_async'"),
         ("train tiny --data nowhere", "nowhere: neither train-images-idx3-ubyte.gz nor a folder train/ is there"),
         ("evaluate nowhere", "nowhere"),
         ("evaluate .", ".: no whole checkpoint is there"),
@@ -226,8 +230,9 @@ def test_extras_are_named_where_they_are_missing(
 
 
 def test_gpu_is_used_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--ctx gpu:1` is the second GPU, `auto` the best device."""
+    """`--ctx gpu:1` is the second GPU, `gpu:0,2` the first and the third, `auto` the best device."""
     monkeypatch.setattr(commands, "try_gpu", lambda index=0: mx.gpu(index))
-    assert mx.gpu(1) == commands._context("gpu:1")
-    assert mx.gpu(0) == commands._context("gpu") == commands._context("auto")
-    assert mx.cpu() == commands._context("cpu")
+    assert [mx.gpu(1)] == commands._contexts("gpu:1")
+    assert [mx.gpu(0), mx.gpu(2)] == commands._contexts("gpu:0,2")
+    assert [mx.gpu(0)] == commands._contexts("gpu") == commands._contexts("auto")
+    assert [mx.cpu()] == commands._contexts("cpu")
