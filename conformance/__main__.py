@@ -9,20 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from rich.console import Console
-
 from conformance.catalogue import CHECKS
 from conformance.check import EVERY, Check
 from conformance.compare_report import add_compare_options, run_compare
-from conformance.doctor import Unusable, ask, facts_table, require_device
+from conformance.doctor import Unusable
+from conformance.preflight_report import run_doctor
 from conformance.record import add_record_options, run_record
 from conformance.record_file import Unreadable
 from conformance.subject import RequestError
 
 BEGIN, END = "<!-- checks -->\n", "<!-- /checks -->\n"
-PIPE_WIDTH = 120
-"""Columns of a table that is not shown on a terminal, whose width nobody knows."""
-
 
 RUN = {"record": run_record, "compare": run_compare}
 """Commands whose result is their exit code."""
@@ -46,7 +42,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.command == "doctor":
-        _doctor(arguments.ctx)
+        refusal = run_doctor(arguments.ctx, as_json=arguments.json)
+        if refusal:
+            raise SystemExit(f"{parser.prog} doctor: {refusal}")
     elif arguments.command in RUN:
         _run(arguments, parser)
     elif arguments.into is None:
@@ -65,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--into", type=Path, metavar="FILE", help="write it between FILE's markers instead")
     doctor = commands.add_parser("doctor", help="see what the checks would run on", allow_abbrev=False)
     doctor.add_argument("--ctx", choices=("cpu", "gpu"), default="cpu", help="the device to try, default: cpu")
+    doctor.add_argument("--json", action="store_true", help="print what was found as JSON (doctor.schema.json)")
     record = commands.add_parser("record", help="write down what this build computes", allow_abbrev=False)
     add_record_options(record)
     compare = commands.add_parser("compare", help="see whether two recordings agree", allow_abbrev=False)
@@ -81,16 +80,6 @@ def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None
     except (RequestError, Unreadable, OSError) as reason:
         parser.exit(2, f"{parser.prog} {arguments.command}: {reason}\n")
     sys.exit(code)
-
-
-def _doctor(ctx: str) -> None:
-    try:
-        facts = ask("facts")
-        Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(facts_table(facts))
-        require_device(ctx, facts)
-    except Unusable as reason:
-        sys.stdout.flush()
-        raise SystemExit(f"python -m conformance doctor: {reason}") from None
 
 
 def catalogue_table() -> str:

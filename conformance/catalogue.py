@@ -21,6 +21,7 @@ from conformance.checks import (
     structure,
     training,
 )
+from conformance.doctor import Unusable
 from conformance.expected_failures import ExpectedFailure, expected_of, require_cases, stated_by
 from conformance.snapshot import compare_snapshot
 from conformance.subject import RequestError, Subject
@@ -71,7 +72,11 @@ class Case:
         reason = self.check.unless(self.subject)
         if reason:
             return Result("not applicable", reason)
-        result = POOL.worker(self.subject).run(self.check.id, self.variant)
+        try:
+            worker = POOL.worker(self.subject, self.check.switches(self.variant))
+        except Unusable as reason:
+            return Result("not executed", str(reason))
+        result = worker.run(self.check.id, self.variant)
         if result.outcome == "passed" and result.payload is not None:
             result = compare_snapshot(self.subject, result, snapshot, POOL.settings.snapshot_dir)
         return result
@@ -124,6 +129,8 @@ class Case:
             options.append(f"--weights {self.subject.weights}")
         if POOL.settings.seed:
             options.append(f"--seed {POOL.settings.seed}")
+        if POOL.settings.ctx != "cpu":
+            options.append(f"--ctx {POOL.settings.ctx}")
         return f'pytest --pyargs "conformance.test_catalogue::test_check[{self.id}]" {" ".join(options)}'
 
 

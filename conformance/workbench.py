@@ -174,7 +174,7 @@ class Workbench(Filing):
     @cached_property
     def in_float64(self) -> Workbench:
         """The same subject in float64, where the order of sums makes no difference that training amplifies."""
-        return Workbench(self.subject, self.ctx.device_type, self.stage, "float64", self.number)
+        return Workbench(self.subject, self.place, self.stage, "float64", self.number)
 
     @property
     def trained_as_reference(self) -> Recording:

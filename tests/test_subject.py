@@ -10,6 +10,7 @@ import pytest
 from conformance import CHECKS, Case, Subject, catalogue, parametrize_with_checks
 from conformance.catalogue import FAMILIES, cases, parameter
 from conformance.check import Check, cause
+from conformance.devices import Switches
 from conformance.specification import SPECIFICATIONS
 from conformance.subject import RequestError, parse_subjects
 from conformance.worker import Result
@@ -28,7 +29,7 @@ class Pool:
         """Keep the answer."""
         self.result = result
 
-    def worker(self, subject: Subject) -> Pool:
+    def worker(self, subject: Subject, switches: Switches) -> Pool:
         """Be the subject's worker."""
         return self
 
