@@ -64,7 +64,7 @@ def gpu(session: nox.Session) -> None:
     session.run("python", "-m", "conformance", "doctor", "--ctx", "gpu")
     # Each process takes a place on a device or waits for one, so there is no use in one a core.
     chosen = _workers(session.posargs) and ("-n", str(min(4, int(CORES))))
-    session.run(*CATALOGUE, "--ctx", "gpu", *chosen, *session.posargs)
+    session.run(*CATALOGUE, "--ctx", "gpu", "--time-limit", "600", *chosen, *session.posargs)
 
 
 @nox.session(python=MAIN_PYTHON)

@@ -87,6 +87,7 @@ def catalogue_table() -> str:
     rows = ["| check | what holds | variants | subjects | source |", "| --- | --- | --- | --- | --- |"]
     for check in CHECKS:
         kinds = "all" if check.kinds == EVERY else ", ".join(sorted(check.kinds))
+        kinds += f"; with `--ctx {check.ctx}`" if check.ctx else ""
         cells = (f"`{check.id}`", _title(check), ", ".join(check.variants) or "–", kinds, _source(check))
         rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(rows) + "\n"

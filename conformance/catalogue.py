@@ -14,6 +14,7 @@ from conformance.checks import (
     behaviour,
     claim,
     convergence,
+    device,
     execution,
     files,
     numerics,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 FAMILIES = {
     module.__name__.rpartition(".")[2]: module.CHECKS
-    for module in (structure, parameters, execution, claim, behaviour, numerics, files, training, convergence)
+    for module in (structure, parameters, execution, claim, behaviour, numerics, files, training, convergence, device)
 }
 CHECKS: tuple[Check, ...] = tuple(check for checks in FAMILIES.values() for check in checks)
 
@@ -135,7 +136,10 @@ class Case:
 
 
 def cases(
-    subjects: Iterable[Subject], families: Iterable[str] = (), expected: Iterable[ExpectedFailure] = ()
+    subjects: Iterable[Subject],
+    families: Iterable[str] = (),
+    expected: Iterable[ExpectedFailure] = (),
+    ctx: str = "cpu",
 ) -> Iterator[Case]:
     """Every check that fits each subject, in each variant, subject by subject.
 
@@ -143,22 +147,27 @@ def cases(
         subjects: What is tested.
         families: Names of families, all where empty.
         expected: What must fail, beside what the subjects themselves state.
+        ctx: The sort of device: some checks are made for a GPU.
 
     Raises:
         RequestError: If a family or an expected failure names nothing.
     """
-    wanted = tuple(families) or tuple(FAMILIES)
-    unknown = sorted(set(wanted) - set(FAMILIES))
+    checks = [check for check in CHECKS if check.ctx in ("", ctx)]
+    allowed = dict.fromkeys(check.family for check in checks)
+    wanted = tuple(families) or tuple(allowed)
+    unknown = sorted(set(wanted) - set(allowed))
     if unknown:
-        raise RequestError(f"family {unknown[0]!r}: allowed are {', '.join(FAMILIES)}")
+        remedy = " (with --ctx gpu)" if unknown[0] in FAMILIES else ""
+        raise RequestError(f"family {unknown[0]!r}{remedy}: allowed are {', '.join(allowed)}")
     subjects = tuple(subjects)
     entries = (*expected, *(entry for subject in subjects for entry in stated_by(subject)))
     require_cases(entries, subjects, CHECKS)
     for subject in subjects:
-        for check in CHECKS:
-            if check.family in wanted and subject.kind in check.kinds:
-                for variant in check.variants or ("",):
-                    yield Case(subject, check, variant, expected_of(entries, subject, check, variant))
+        fitting = [check for check in checks if check.family in wanted and subject.kind in check.kinds]
+        pairs = [(check, variant) for check in fitting for variant in check.variants or ("",)]
+        # Those that share a process together: another environment takes another process, and the network anew.
+        for check, variant in sorted(pairs, key=lambda pair: pair[0].switches(pair[1])):
+            yield Case(subject, check, variant, expected_of(entries, subject, check, variant))
 
 
 def parameter(case: Case) -> Any:

@@ -18,9 +18,10 @@ LEAST_FREE = 1 << 30
 
 Not yet measured on hardware.
 """
-A_SUBJECT = 6 << 30
-"""Bytes that one subject may take on a device: VGG-19's 144 million weights in float64 with gradient and a second copy
-of both are 4.6 GB, its layers at batch 2 below 1 GB. Not yet measured on hardware."""
+A_SUBJECT = 10 << 30
+"""Bytes that one subject may take on a device: in the full-size training VGG-19's weights, gradients and Adam's two
+moments are 2.3 GB and the layers of 32 images with their gradients 4 to 7 GB, by count. Not yet measured on hardware.
+"""
 
 
 Switches = tuple[tuple[str, str], ...]

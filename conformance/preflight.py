@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import asdict, dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -91,21 +92,14 @@ def examine(ctx: str) -> Findings:
     Args:
         ctx: ``cpu`` or ``gpu``: what is to be used, and so what counts as a problem.
     """
-    folder, library = mxnet_folder(), mxnet_library()
-    found: dict[str, Any] = {
-        "folder": str(folder or ""),
-        "distributions": distributions(),
-    }
-    if library is not None:
-        found |= _ask_library(library)
-        try:
-            code = machine_code(library)
-            found["code"] = code if code != MachineCode() else None
-        except (OSError, ValueError) as error:
-            found["refusal"] = str(error)
-    driver = ask_driver()
-    found |= {"devices": devices_of(driver.pop("devices"), found.get("code")), "driver": driver}
-    return _with_mxnet(Findings(ctx, **found))
+    library = mxnet_library()
+    with ThreadPoolExecutor() as pool:  # each waits for a process of its own
+        questions = [pool.submit(_ask_mxnet), pool.submit(_ask_library, library), pool.submit(ask_driver)]
+        mxnet, needs, driver = (question.result() for question in questions)
+    code = needs.pop("code", None)
+    found = {"folder": str(mxnet_folder() or ""), "distributions": distributions(), "code": code, **needs, **mxnet}
+    devices = devices_of(driver.pop("devices"), code)
+    return _tried(Findings(ctx, **found, driver=driver, devices=devices))
 
 
 def ask_driver() -> dict[str, Any]:
@@ -121,29 +115,37 @@ def _no_driver(error: str) -> dict[str, Any]:
     return {"found": bool(error), "version": 0, "error": error, "devices": []}
 
 
-def _ask_library(library: Path) -> dict[str, Any]:
+def _ask_library(library: Path | None) -> dict[str, Any]:
+    """What MXNet's library needs, and what it has machine code for."""
+    if library is None:
+        return {}
     try:
         answer: dict[str, Any] = ask("find", str(library), of="libraries")
-    except Unusable as error:
+        code = machine_code(library)
+    except (Unusable, OSError, ValueError) as error:
         return {"refusal": str(error)}
-    return answer
+    return {**answer, "code": code if code != MachineCode() else None}
 
 
-def _with_mxnet(found: Findings) -> Findings:
-    """Import MXNet and, where nothing is known to be wrong, compute something on the device."""
-    fields = {**vars(found)}
+def _ask_mxnet() -> dict[str, Any]:
+    """MXNet's own facts, or why it does not load."""
     try:
         facts = ask("facts")
     except Unusable as error:
-        return Findings(**{**fields, "refusal": found.refusal or str(error)})
-    fields |= {"facts": facts, "folder": facts["folder"], "refusal": ""}
-    if not Findings(**fields).problems:
-        try:
-            device = next((device.number for device in found.devices if device.usable), 0)
-            fields["wrong"] = ask("try_device", f"{found.ctx}:{device}" if found.ctx == "gpu" else found.ctx)
-        except Unusable as error:
-            fields["wrong"] = str(error)
-    return Findings(**fields)
+        return {"refusal": str(error)}
+    return {"facts": facts, "folder": facts["folder"], "refusal": ""}
+
+
+def _tried(found: Findings) -> Findings:
+    """Compute something on the device, where nothing is known to be wrong."""
+    if found.problems:
+        return found
+    device = next((device.number for device in found.devices if device.usable), 0)
+    try:
+        wrong = ask("try_device", f"{found.ctx}:{device}" if found.ctx == "gpu" else found.ctx)
+    except Unusable as error:
+        wrong = str(error)
+    return replace(found, wrong=wrong)
 
 
 def _version(name: str) -> str:

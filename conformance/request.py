@@ -168,7 +168,8 @@ class Request:
 
     def parameters(self) -> list[Any]:
         """The requested cases as pytest's parameters."""
-        return [parameter(case) for case in cases(self.subjects, self.families, self.expected)]
+        ctx = self.config.option.conformance_ctx
+        return [parameter(case) for case in cases(self.subjects, self.families, self.expected, ctx)]
 
     def finish(self, session: pytest.Session) -> None:
         """End the worker; a run that executed nothing, or left out a check that applies, is not green."""

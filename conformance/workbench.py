@@ -9,6 +9,7 @@ from typing import Any
 from conformance import divergence, experiments
 from conformance.check import ITSELF, NotApplicable, Problem, owner
 from conformance.comparison import Array, Summary
+from conformance.device_runs import OnDevice
 from conformance.filing import Filing
 from conformance.graph import Graph
 from conformance.instances import Shape
@@ -175,6 +176,11 @@ class Workbench(Filing):
     def in_float64(self) -> Workbench:
         """The same subject in float64, where the order of sums makes no difference that training amplifies."""
         return Workbench(self.subject, self.place, self.stage, "float64", self.number)
+
+    @cached_property
+    def device(self) -> OnDevice:
+        """The experiments that run the subject on this bench's device and on the CPU."""
+        return OnDevice(self)
 
     @property
     def trained_as_reference(self) -> Recording:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -14,7 +16,7 @@ from conformance.devices import A_SUBJECT, Device, Turn, device_of
 from conformance.doctor import Unusable
 from conformance.machine_code import MachineCode
 from conformance.preflight import Findings
-from conformance.worker import Pool, Settings
+from conformance.worker import Pool, Settings, Worker
 
 BUILD = MachineCode(((8, 6),))
 MINE = Subject("mine", build="my_block:MyNet", input_shape=(3, 32, 32))
@@ -71,6 +73,37 @@ def test_pool_runs_a_subject_on_its_device(monkeypatch: pytest.MonkeyPatch, tmp_
     assert pool.turn is not None
     pool.close()
     assert pool.turn is None
+
+
+@pytest.mark.parametrize(("ctx", "tf32"), [("gpu:1", "0"), ("cpu", None)])
+def test_worker_on_a_device_is_repeatable(ctx: str, tf32: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process on a GPU has the switches of exact numbers; a variant's own, and then the user's, come before them."""
+    started: list[dict[str, str]] = []
+
+    class Process:
+        def __init__(self, command: list[str], *, env: dict[str, str], pass_fds: list[int], **_: object) -> None:
+            started.append(env)
+            self.other_end = os.dup(pass_fds[0])
+
+        def kill(self) -> None:
+            """End."""
+
+        def wait(self) -> int:
+            """Give the exit code."""
+            os.close(self.other_end)
+            return 0
+
+    monkeypatch.setattr(subprocess, "Popen", Process)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    subject = Worker(MINE, Settings(ctx), (("MXNET_USE_FUSION", "1"),))
+    subject._start()
+    subject.close()
+    (env,) = started
+    assert (tf32, "1", ":16:8") == (
+        env.get("NVIDIA_TF32_OVERRIDE"),
+        env["MXNET_USE_FUSION"],
+        env["CUBLAS_WORKSPACE_CONFIG"],
+    )
 
 
 def test_place_needs_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
