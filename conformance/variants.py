@@ -42,6 +42,8 @@ def _static_shape(net: Any, images: Any) -> Any:
 
 def _fused(net: Any, images: Any) -> Any:
     """Let oneDNN fuse convolution, BN, activation and sum into single operators."""
+    if images.context.device_type != "cpu":
+        raise NotApplicable("oneDNN computes on the CPU")
     if not mx.runtime.Features().is_enabled("MKLDNN"):
         raise NotApplicable("this MXNet build has no oneDNN")
     if os.environ.get("MXNET_MKLDNN_ENABLED") == "0":

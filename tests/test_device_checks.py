@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 
-from broken_devices import BROKEN_DEVICES, DEVICE, BrokenDevice, nothing, own, stand_in
+from broken_devices import BROKEN_DEVICES, DEVICE, BrokenDevice, claim, nothing, own, stand_in
 from conformance import CHECKS, Subject
 from conformance.catalogue import cases
-from conformance.check import Vacuous
+from conformance.check import NotApplicable, Vacuous
 from conformance.comparison import compare
 from conformance.device_layers import operators
 from conformance.devices import REPEATABLE
 from conformance.layerwise import layer_names
 from conformance.subject import RequestError
 from conformance.tolerances import DEVICE_LAYERS
+from conformance.variants import SETUP
 from conformance.workbench import Workbench
+from reference.mxnet_compat import mx
 from small_networks import BUILD
 from small_networks import own as network
 
@@ -30,6 +33,14 @@ FLAWS = [
 ]
 
 RIGHT = [(check.id, variant) for check in ON_DEVICES for variant in check.variants or ("",)]
+
+#: The checks that are not made for devices, on a block of one's own, and those of claims on a claim.
+EVERYWHERE = [
+    ("own" if "own" in check.kinds else "claim", check.id, variant)
+    for check in CHECKS
+    if not check.ctx and check.family != "convergence"
+    for variant in check.variants or ("",)
+]
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +67,25 @@ def test_check_passes_on_a_right_device(check: str, variant: str) -> None:
     """A check passes where the device gives what the CPU gives."""
     subject = next(broken.subject for broken in BROKEN_DEVICES if broken.check == check)
     run(check, variant, subject(nothing))
+
+
+@pytest.fixture(scope="module")
+def benches() -> dict[str, Workbench]:
+    """Give benches of a block of one's own and of a claim, on the second CPU context."""
+    return {subject.kind: Workbench(subject, DEVICE) for subject in (own(nothing), claim(nothing))}
+
+
+@pytest.mark.parametrize(("kind", "check", "variant"), EVERYWHERE)
+def test_catalogue_runs_on_another_device(kind: str, check: str, variant: str, benches: dict[str, Workbench]) -> None:
+    """Every other check computes on the device that it is given: an array made for none would go to a missing GPU."""
+    with mx.gpu():
+        CHECK[check].function(benches[kind], *filter(None, [variant]))
+
+
+def test_fused_variant_belongs_to_the_cpu() -> None:
+    """OneDNN's fused operators do not apply to a GPU."""
+    with pytest.raises(NotApplicable, match="oneDNN computes on the CPU"):
+        SETUP["fused"](None, SimpleNamespace(context=SimpleNamespace(device_type="gpu")))
 
 
 @pytest.mark.parametrize("name", ["resnet", "densenet", "thin-alexnet", "padded"])
