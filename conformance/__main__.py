@@ -9,22 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from rich.console import Console
-
 from conformance.catalogue import CHECKS
 from conformance.check import EVERY, Check
 from conformance.compare_report import add_compare_options, run_compare
-from conformance.doctor import Unusable, ask, facts_table, require_device
+from conformance.doctor import Unusable
 from conformance.export import add_export_options, run_export
+from conformance.preflight_report import run_doctor
 from conformance.record import add_record_options, run_record
 from conformance.record_file import Unreadable
 from conformance.report_diff import add_diff_options, run_diff
 from conformance.subject import RequestError
 
 BEGIN, END = "<!-- checks -->\n", "<!-- /checks -->\n"
-PIPE_WIDTH = 120
-"""Columns of a table that is not shown on a terminal, whose width nobody knows."""
-
 
 RUN = {"record": run_record, "compare": run_compare, "diff": run_diff, "export": run_export}
 """Commands whose result is their exit code."""
@@ -48,7 +44,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.command == "doctor":
-        _doctor(arguments.ctx)
+        refusal = run_doctor(arguments.ctx, as_json=arguments.json)
+        if refusal:
+            raise SystemExit(f"{parser.prog} doctor: {refusal}")
     elif arguments.command in RUN:
         _run(arguments, parser)
     elif arguments.into is None:
@@ -67,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--into", type=Path, metavar="FILE", help="write it between FILE's markers instead")
     doctor = commands.add_parser("doctor", help="see what the checks would run on", allow_abbrev=False)
     doctor.add_argument("--ctx", choices=("cpu", "gpu"), default="cpu", help="the device to try, default: cpu")
+    doctor.add_argument("--json", action="store_true", help="print what was found as JSON (doctor.schema.json)")
     record = commands.add_parser("record", help="write down what this build computes", allow_abbrev=False)
     add_record_options(record)
     compare = commands.add_parser("compare", help="see whether two recordings agree", allow_abbrev=False)
@@ -89,21 +88,12 @@ def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None
     sys.exit(code)
 
 
-def _doctor(ctx: str) -> None:
-    try:
-        facts = ask("facts")
-        Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(facts_table(facts))
-        require_device(ctx, facts)
-    except Unusable as reason:
-        sys.stdout.flush()
-        raise SystemExit(f"python -m conformance doctor: {reason}") from None
-
-
 def catalogue_table() -> str:
     """The checks as a Markdown table: id, what holds, variants, kinds of subject and source."""
     rows = ["| check | what holds | variants | subjects | source |", "| --- | --- | --- | --- | --- |"]
     for check in CHECKS:
         kinds = "all" if check.kinds == EVERY else ", ".join(sorted(check.kinds))
+        kinds += f"; with `--ctx {check.ctx}`" if check.ctx else ""
         cells = (f"`{check.id}`", _title(check), ", ".join(check.variants) or "–", kinds, _source(check))
         rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(rows) + "\n"

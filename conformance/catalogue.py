@@ -14,6 +14,7 @@ from conformance.checks import (
     behaviour,
     claim,
     convergence,
+    device,
     execution,
     files,
     numerics,
@@ -21,6 +22,7 @@ from conformance.checks import (
     structure,
     training,
 )
+from conformance.doctor import Unusable
 from conformance.expected_failures import ExpectedFailure, expected_of, require_cases, stated_by
 from conformance.snapshot import compare_snapshot
 from conformance.subject import RequestError, Subject
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 FAMILIES = {
     module.__name__.rpartition(".")[2]: module.CHECKS
-    for module in (structure, parameters, execution, claim, behaviour, numerics, files, training, convergence)
+    for module in (structure, parameters, execution, claim, behaviour, numerics, files, training, convergence, device)
 }
 CHECKS: tuple[Check, ...] = tuple(check for checks in FAMILIES.values() for check in checks)
 
@@ -74,7 +76,11 @@ class Case:
         reason = self.check.unless(self.subject)
         if reason:
             return Result("not applicable", reason)
-        result = POOL.worker(self.subject).run(self.check.id, self.variant)
+        try:
+            worker = POOL.worker(self.subject, self.check.switches(self.variant))
+        except Unusable as reason:
+            return Result("not executed", str(reason))
+        result = worker.run(self.check.id, self.variant)
         if result.outcome == "passed" and result.payload is not None:
             result = compare_snapshot(self.subject, result, snapshot, POOL.settings.snapshot_dir)
         return result
@@ -130,11 +136,16 @@ class Case:
                 options.append(f"--{option} {getattr(self.subject, option)}")
         if POOL.settings.seed:
             options.append(f"--seed {POOL.settings.seed}")
+        if POOL.settings.ctx != "cpu":
+            options.append(f"--ctx {POOL.settings.ctx}")
         return f'pytest --pyargs "conformance.test_catalogue::test_check[{self.id}]" {" ".join(options)}'
 
 
 def cases(
-    subjects: Iterable[Subject], families: Iterable[str] = (), expected: Iterable[ExpectedFailure] = ()
+    subjects: Iterable[Subject],
+    families: Iterable[str] = (),
+    expected: Iterable[ExpectedFailure] = (),
+    ctx: str = "cpu",
 ) -> Iterator[Case]:
     """Every check that fits each subject, in each variant, subject by subject.
 
@@ -142,22 +153,27 @@ def cases(
         subjects: What is tested.
         families: Names of families, all where empty.
         expected: What must fail, beside what the subjects themselves state.
+        ctx: The sort of device: some checks are made for a GPU.
 
     Raises:
         RequestError: If a family or an expected failure names nothing.
     """
-    wanted = tuple(families) or tuple(FAMILIES)
-    unknown = sorted(set(wanted) - set(FAMILIES))
+    checks = [check for check in CHECKS if check.ctx in ("", ctx)]
+    allowed = dict.fromkeys(check.family for check in checks)
+    wanted = tuple(families) or tuple(allowed)
+    unknown = sorted(set(wanted) - set(allowed))
     if unknown:
-        raise RequestError(f"family {unknown[0]!r}: allowed are {', '.join(FAMILIES)}")
+        remedy = " (with --ctx gpu)" if unknown[0] in FAMILIES else ""
+        raise RequestError(f"family {unknown[0]!r}{remedy}: allowed are {', '.join(allowed)}")
     subjects = tuple(subjects)
     entries = (*expected, *(entry for subject in subjects for entry in stated_by(subject)))
     require_cases(entries, subjects, CHECKS)
     for subject in subjects:
-        for check in CHECKS:
-            if check.family in wanted and subject.kind in check.kinds:
-                for variant in check.variants or ("",):
-                    yield Case(subject, check, variant, expected_of(entries, subject, check, variant))
+        fitting = [check for check in checks if check.family in wanted and subject.kind in check.kinds]
+        pairs = [(check, variant) for check in fitting for variant in check.variants or ("",)]
+        # Those that share a process together: another environment takes another process, and the network anew.
+        for check, variant in sorted(pairs, key=lambda pair: pair[0].switches(pair[1])):
+            yield Case(subject, check, variant, expected_of(entries, subject, check, variant))
 
 
 def parameter(case: Case) -> Any:

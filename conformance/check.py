@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from conformance.devices import Switches
 from conformance.specification import REPRESENTATIVES
 from conformance.subject import Kind, Subject
 
@@ -50,6 +51,11 @@ def unless_representative(subject: Subject) -> str:
     return f"trained is only the smallest network of each family: {', '.join(REPRESENTATIVES)}"
 
 
+def no_switches(variant: str) -> Switches:
+    """Run in the environment of the run."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Check:
     """A property that a subject must have.
@@ -60,6 +66,8 @@ class Check:
         variants: The variants of execution it is run in, or none.
         kinds: The kinds of subject it is run on.
         unless: Gives the reason why it does not apply to a subject, or an empty text.
+        ctx: The only sort of device it is run on, ``gpu``; empty where it is run on any.
+        switches: Gives the environment variables of the process that a variant is run in.
     """
 
     function: Callable[..., Any]
@@ -67,6 +75,8 @@ class Check:
     variants: tuple[str, ...] = ()
     kinds: frozenset[Kind] = EVERY
     unless: Callable[[Subject], str] = always
+    ctx: str = ""
+    switches: Callable[[str], Switches] = no_switches
 
     @property
     def family(self) -> str:

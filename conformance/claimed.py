@@ -49,7 +49,7 @@ class Claimed(Filing):
     @cached_property
     def in_float64(self) -> Self:
         """The same subject in float64, where the order of sums makes no difference that training amplifies."""
-        return type(self)(self.subject, self.ctx.device_type, self.stage, "float64", self.number)
+        return type(self)(self.subject, self.place, self.stage, "float64", self.number)
 
     @property
     def reorders_sums(self) -> bool:

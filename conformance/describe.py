@@ -12,6 +12,12 @@ SPECIFIED = "1.9.1"
 """The version of MXNet whose behaviour the suite specifies."""
 
 
+def context(text: str) -> Any:
+    """The device that ``cpu``, ``gpu`` or one with a number, ``gpu:1``, names."""
+    kind, _, number = text.partition(":")
+    return mx.Context(kind, int(number or 0))
+
+
 def facts() -> dict[str, Any]:
     """MXNet's version, folder, enabled features and number of GPUs, and NumPy's version.
 
@@ -46,15 +52,15 @@ def describe() -> list[str]:
 
 
 def try_device(ctx: str) -> str:
-    """Compute one convolution of ones on the first device of a sort.
+    """Compute one convolution of ones on a device.
 
     Args:
-        ctx: ``cpu`` or ``gpu``.
+        ctx: See :func:`context`.
 
     Returns:
         What is wrong, or an empty text.
     """
-    device = mx.Context(ctx, 0)
+    device = context(ctx)
     try:
         images, weight = mx.nd.ones((1, 3, 8, 8), ctx=device), mx.nd.ones((2, 3, 3, 3), ctx=device)
         output = mx.nd.Convolution(images, weight, kernel=(3, 3), num_filter=2, no_bias=True).asnumpy()

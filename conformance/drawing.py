@@ -77,7 +77,7 @@ def fused_outputs(bench: Workbench) -> Iterator[tuple[Node, Array, Array]]:
     Raises:
         NotApplicable, AttributeError: If this build or version of MXNet cannot fuse.
     """
-    variants.require_fusion()
+    variants.require_fusion(bench.ctx)
     shape = bench.shape(1, train=True)
     net, images = bench.net(train=False), bench.images(shape)
     graph, symbol = trace(net, shape)

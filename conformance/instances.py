@@ -13,6 +13,7 @@ import numpy as np
 
 from conformance.check import cause
 from conformance.comparison import Array
+from conformance.describe import context
 from conformance.graph import Graph
 from conformance.matching import differences, pair_parameters
 from conformance.subject import Build, RequestError
@@ -69,7 +70,7 @@ class Instances:
 
     Args:
         subject: What is tested.
-        ctx: ``"cpu"`` or ``"gpu"``.
+        ctx: The device: ``"cpu"``, or ``"gpu:1"`` and the like.
         stage: Context manager around work that several checks share; it may refuse to start it.
         dtype: What the networks compute in.
         number: Which weights, images and dropout masks: 0 for the usual ones.
@@ -85,7 +86,8 @@ class Instances:
     ) -> None:
         """Keep what the checks need; nothing is built yet."""
         self.subject = subject
-        self.ctx = mx.cpu() if ctx == "cpu" else mx.gpu()
+        self.place = ctx
+        self.ctx = context(ctx)
         self.stage = stage
         self.dtype = dtype
         self.number = number
@@ -162,7 +164,7 @@ class Instances:
         """The same for the network a claim claims to be, with the same weights in matching nodes."""
         if self._twin is None:
             subject = self.subject.original
-            self._twin = type(self)(subject, self.ctx.device_type, dtype=self.dtype, number=self.number)
+            self._twin = type(self)(subject, self.place, dtype=self.dtype, number=self.number)
             if self.subject.weights is not None and not differences(self._twin.graph, self.graph):
                 pairs = pair_parameters(self._twin.graph, self.graph)
                 self._twin.values = {name: self.values[pairs[name]] for name in self._twin.graph.parameters}

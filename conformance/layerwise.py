@@ -12,10 +12,11 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from conformance import variants
 from conformance.comparison import Array
 from conformance.fingerprint import Fingerprint
 from conformance.graph import Graph, Node
@@ -25,8 +26,10 @@ from conformance.rounding import GRADIENT
 from conformance.runner import Prepared, Runner
 from conformance.symbols import DATA
 from conformance.tracing import internal_shapes, structural_names, trace
-from conformance.workbench import Workbench
 from reference.mxnet_compat import mx
+
+if TYPE_CHECKING:
+    from conformance.workbench import Workbench
 
 INPUT_GRADIENT = "step 1: input gradient"
 LEARNING_RATE = 1e-7
@@ -181,12 +184,12 @@ def record_layers(bench: Workbench, whole: str = "") -> str:
     """
     with zipfile.ZipFile(whole, "w") if whole else contextlib.nullcontext() as archive:
         recording = LayerRecording(graph=bench.graph, archive=archive)
-        _record_forward(bench, recording)
-        _record_backward(bench.in_float64, recording)
+        record_forward(bench, recording)
+        record_backward(bench.in_float64, recording)
     return json.dumps([tensor.row() for tensor in recording.in_order()])
 
 
-def _record_forward(bench: Workbench, recording: LayerRecording) -> None:
+def record_forward(bench: Workbench, recording: LayerRecording) -> None:
     """Every layer's output in predict mode, and in float64 in train mode."""
     with bench.stage("predicting layer by layer"):
         for node, array in bench.node_outputs(bench.shape(), change=without_dropout):
@@ -197,11 +200,21 @@ def _record_forward(bench: Workbench, recording: LayerRecording) -> None:
             recording.add("forward", recording.layers[node.position], recording.layers[node.position], array)
 
 
-def _record_backward(wide: Workbench, recording: LayerRecording) -> None:
-    """What every layer passes back, and three training steps."""
+def record_backward(wide: Workbench, recording: LayerRecording) -> None:
+    """What every layer passes back, and three training steps in float64."""
     with wide.stage("running backward in float64"):
         for node, number, array in gradients_passed_back(wide, wide.images(wide.shape(2, train=True), 1)):
             layer = recording.layers[node.position]
             recording.add("backward", f"{layer}: gradient of input {number}", layer, array)
+    record_steps(wide, recording)
+
+
+def record_steps(wide: Workbench, recording: LayerRecording, *, static_alloc: bool = False) -> None:
+    """Three training steps, as a graph with statically planned memory where that is asked for."""
+    ready = trainable(wide)
+    if static_alloc:
+        ready.net.hybridize(static_alloc=True)
     with wide.stage("training in float64"):
-        wide.run_steps(trainable(wide), recording, learning_rate=LEARNING_RATE)
+        wide.run_steps(ready, recording, learning_rate=LEARNING_RATE)
+    if static_alloc:
+        variants.prove("static_alloc", ready.net)

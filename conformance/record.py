@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from conformance.doctor import ask, numeric_switches, require_device
+from conformance.devices import REPEATABLE
+from conformance.doctor import ask, numeric_switches
+from conformance.preflight import place, preflight, require_device
 from conformance.record_file import WHOLE_SUFFIX, SubjectRecord, Tensor, replacing
 from conformance.subject import RequestError, parse_subjects
 from conformance.worker import RECORD, Settings, Worker, share_of_cores
@@ -59,7 +61,7 @@ def run_record(arguments: argparse.Namespace) -> int:
     machine = describe_machine(arguments.ctx)
     code = 0
     for subject in subjects:
-        worker = Worker(subject, Settings(arguments.ctx, arguments.time_limit))
+        worker = Worker(subject, Settings(place(arguments.ctx), arguments.time_limit))
         try:
             path = record_subject(worker, machine, arguments.folder, whole=arguments.tensors)
             print(f"{path}: {path.stat().st_size:,} bytes", flush=True)
@@ -77,9 +79,9 @@ def describe_machine(ctx: str) -> dict[str, str]:
     Raises:
         Unusable: If MXNet or the device cannot be used.
     """
-    facts = ask("facts")
     if ctx != "cpu":
-        require_device(ctx, facts)
+        require_device(ctx)
+    facts = ask("facts")
     return {
         "suite": version("gluon-conformance"),
         "MXNet": facts["mxnet"],
@@ -87,10 +89,19 @@ def describe_machine(ctx: str) -> dict[str, str]:
         "NumPy": facts["numpy"],
         "Python": platform.python_version(),
         "ctx": ctx,
+        **({} if ctx == "cpu" else _device(place(ctx))),
         "threads": os.environ.get("OMP_NUM_THREADS", str(share_of_cores())),
         "numeric switches": " ".join(numeric_switches()) or "none set",
         "machine": f"{platform.platform()}, {_processor()}",
     }
+
+
+def _device(chosen: str) -> dict[str, str]:
+    """The GPU, the driver, and the switches that its runs have where the environment has no other."""
+    found = preflight("gpu")
+    (device,) = (device for device in found.devices if chosen == f"gpu:{device.number}")
+    switches = " ".join(f"{name}={os.environ.get(name, value)}" for name, value in REPEATABLE)
+    return {"device": device.words, "driver": f"CUDA {found.driver['version']}", "on the device": switches}
 
 
 def _processor() -> str:

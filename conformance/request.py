@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from dataclasses import dataclass
 from datetime import date
@@ -12,8 +13,10 @@ from typing import Any
 import pytest
 
 from conformance.catalogue import FAMILIES, cases, parameter
-from conformance.doctor import Unusable, ask, numeric_switches, require_device
+from conformance.devices import REPEATABLE
+from conformance.doctor import Unusable, ask, numeric_switches
 from conformance.expected_failures import ExpectedFailure, for_build, read_file
+from conformance.preflight import preflight
 from conformance.progress import Progress, wanted
 from conformance.reporting import Sender, Writer, prepare_folder
 from conformance.snapshot import recorded_version
@@ -181,20 +184,18 @@ class Request:
             f"snapshots {recorded_version()}, ctx {POOL.settings.ctx}, seed {POOL.settings.seed}, "
             f"Python {platform.python_version()}"
         ]
-        return [*lines, *ask_build("describe"), f"numeric switches: {' '.join(numeric_switches()) or 'none set'}"]
+        lines += _device_lines() if POOL.settings.ctx == "gpu" else ask_build("describe")
+        return [*lines, f"numeric switches: {' '.join(numeric_switches()) or 'none set'}"]
 
     def prepare(self) -> None:
-        """Try the device asked for, and build and trace every subject the user brought.
+        """Build and trace every subject the user brought, where there is a device for it.
 
         Raises:
-            pytest.UsageError: If there is no such device, or a subject cannot be imported, built or fed as asked.
-                A subject's crash is left to the checks.
+            pytest.UsageError: If a subject cannot be imported, built or fed as asked. A subject's crash is left to
+                the checks; so is a GPU that cannot be used, as its checks are skipped with the reason.
         """
-        if POOL.settings.ctx != "cpu":
-            try:
-                require_device(POOL.settings.ctx, ask("facts"))
-            except Unusable as reason:
-                raise pytest.UsageError(f"--ctx {POOL.settings.ctx}: {reason}") from None
+        if POOL.settings.ctx == "gpu" and preflight("gpu").problems:
+            return
         for subject in self.subjects:
             if subject.kind == "reference" and subject.weights is None and subject.trainer is None:
                 continue
@@ -207,7 +208,8 @@ class Request:
 
     def parameters(self) -> list[Any]:
         """The requested cases as pytest's parameters."""
-        return [parameter(case) for case in cases(self.subjects, self.families, self.expected)]
+        ctx = self.config.option.conformance_ctx
+        return [parameter(case) for case in cases(self.subjects, self.families, self.expected, ctx)]
 
     def finish(self, session: pytest.Session) -> None:
         """End the worker; a run that executed nothing, or left out a check that applies, is not green."""
@@ -219,6 +221,16 @@ class Request:
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
         elif any(end.outcome == "not executed" for end in ends(reporter).values()):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _device_lines() -> list[str]:
+    """Lines about MXNet and the GPUs, or why there is none that can be used."""
+    found = preflight("gpu")
+    if found.problems:
+        return [f"no usable GPU, so nothing is executed: {found.problems[0]}"]
+    names = [f"{'' if device.usable else 'not used: '}{device.words}" for device in found.devices]
+    switches = " ".join(f"{name}={os.environ.get(name, value)}" for name, value in REPEATABLE)
+    return [*ask_build("describe"), *names, f"on the device: {switches}"]
 
 
 def read_expected(files: list[str]) -> tuple[ExpectedFailure, ...]:

@@ -40,12 +40,14 @@ def _static_shape(net: Any, images: Any) -> Any:
     return net
 
 
-def require_fusion() -> None:
-    """Refuse a build that cannot fuse operators.
+def require_fusion(ctx: Any) -> None:
+    """Refuse a device or a build that cannot fuse operators with oneDNN.
 
     Raises:
         NotApplicable: With the reason.
     """
+    if ctx.device_type != "cpu":
+        raise NotApplicable("oneDNN computes on the CPU")
     if not mx.runtime.Features().is_enabled("MKLDNN"):
         raise NotApplicable("this MXNet build has no oneDNN")
     if os.environ.get("MXNET_MKLDNN_ENABLED") == "0":
@@ -54,7 +56,7 @@ def require_fusion() -> None:
 
 def _fused(net: Any, images: Any) -> Any:
     """Let oneDNN fuse convolution, BN, activation and sum into single operators."""
-    require_fusion()
+    require_fusion(images.context)
     if not hasattr(net, "optimize_for"):
         raise NotApplicable("this version of MXNet has no HybridBlock.optimize_for")
     net.optimize_for(images, backend=FUSED_BACKEND)

@@ -10,6 +10,7 @@ from conformance import divergence, experiments
 from conformance.check import ITSELF, NotApplicable, Problem, owner
 from conformance.claimed import Claimed
 from conformance.comparison import Array, Summary
+from conformance.device_runs import OnDevice
 from conformance.graph import Graph
 from conformance.instances import Shape
 from conformance.recording import EVERYTHING, Recording
@@ -154,6 +155,11 @@ class Workbench(Claimed):
     def trained_whole(self) -> Recording:
         """The imperative training with all tensors."""
         return self.train("imperative", EVERYTHING)
+
+    @cached_property
+    def device(self) -> OnDevice:
+        """The experiments that run the subject on this bench's device and on the CPU."""
+        return OnDevice(self)
 
     @cached_property
     def initial(self) -> dict[str, Summary]:

@@ -22,7 +22,9 @@ from typing import Literal
 
 import cloudpickle
 
+from conformance.devices import REPEATABLE, Switches, Turn
 from conformance.measurement import Measurement
+from conformance.preflight import place, preflight
 from conformance.subject import Subject
 
 Outcome = Literal["passed", "failed", "not applicable", "not executed", "refused", "crashed", "hung"]
@@ -85,6 +87,7 @@ class Worker:
 
     subject: Subject
     settings: Settings
+    switches: Switches = ()
     process: subprocess.Popen[bytes] | None = None
     fatal_stages: dict[str, str] = field(default_factory=dict)
     ready: bool = False
@@ -97,7 +100,9 @@ class Worker:
         self.folder = tempfile.TemporaryDirectory(prefix="conformance-")  # removed even where the process is killed
         threads = str(self.settings.threads or share_of_cores())
         quiet = {"OMP_NUM_THREADS": threads, "MXNET_STORAGE_FALLBACK_LOG_VERBOSE": "0"}
-        environment = {**quiet, **os.environ, "TMPDIR": self.folder.name}
+        repeatable = dict(REPEATABLE) if self.settings.ctx.startswith("gpu") else {}
+        switches = {**quiet, **repeatable, **os.environ, **dict(self.switches)}
+        environment = {**switches, "TMPDIR": self.folder.name}
         self.process = subprocess.Popen(
             [sys.executable, "-c", START, json.dumps([os.getcwd(), *sys.path]), str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
@@ -174,14 +179,26 @@ class Pool:
     settings: Settings = field(default_factory=Settings)
     current: Worker | None = None
     last: Result | None = None  # what became of the case that was run last, for whoever reports it
+    turn: Turn | None = None
     memory: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def worker(self, subject: Subject) -> Worker:
-        """The subject's worker; the worker of the subject before is ended."""
-        if self.current is None or self.current.subject != subject:
+    def worker(self, subject: Subject, switches: Switches = ()) -> Worker:
+        """The subject's worker, with environment variables of its own; the worker before it is ended.
+
+        On a GPU it is this process's device, once there is a place on it.
+
+        Raises:
+            Unusable: If there is no usable GPU.
+        """
+        if self.current is None or (self.current.subject, self.current.switches) != (subject, switches):
             self.close()
-            fatal = self.memory.setdefault(subject.name, {})
-            self.current = Worker(subject, self.settings, fatal_stages=fatal)
+            fatal = self.memory.setdefault(" ".join((subject.name, *(f"{k}={v}" for k, v in switches))), {})
+            settings = replace(self.settings, ctx=place(self.settings.ctx))
+            if self.settings.ctx == "gpu":
+                number = int(settings.ctx.partition(":")[2])
+                (device,) = (device for device in preflight("gpu").devices if device.number == number)
+                self.turn = Turn(number, device.slots)
+            self.current = Worker(subject, settings, switches, fatal_stages=fatal)
         return self.current
 
     def close(self) -> None:
@@ -189,6 +206,9 @@ class Pool:
         if self.current is not None:
             self.current.close()
             self.current = None
+        if self.turn is not None:
+            self.turn.end()
+            self.turn = None
 
 
 POOL = Pool()

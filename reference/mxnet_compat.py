@@ -9,15 +9,13 @@ either is put back before it is imported. Every module of this project takes MXN
 from __future__ import annotations
 
 import builtins
-import contextlib
-import ctypes
 import importlib
 import importlib.util
 import warnings
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from reference.cuda import preload
 from reference.parameter_server import role, role_hidden, serve
 
 REMEDY = "install gluon-conformance[cpu] or gluon-conformance[gpu], or your own build of MXNet 1.x"
@@ -27,20 +25,6 @@ REMOVED_ALIASES = ("bool", "int", "float", "object", "complex", "str")
 
 Source: https://numpy.org/doc/stable/release/1.24.0-notes.html
 """
-
-CUDA_LIBRARIES = (
-    "cuda_runtime/lib/libcudart.so.11.0",
-    "cuda_nvrtc/lib/libnvrtc.so.11.2",
-    "cublas/lib/libcublasLt.so.11",
-    "cublas/lib/libcublas.so.11",
-    "cufft/lib/libcufft.so.10",
-    "curand/lib/libcurand.so.10",
-    "cusolver/lib/libcusolver.so.11",
-    "nccl/lib/libnccl.so.2",
-    "nvtx/lib/libnvToolsExt.so.1",
-    "cudnn/lib/libcudnn.so.8",
-)
-"""What MXNet's CUDA 11 build links to, below the folder ``nvidia`` of NVIDIA's wheels, in order of need."""
 
 
 def import_mxnet() -> ModuleType:
@@ -53,7 +37,7 @@ def import_mxnet() -> ModuleType:
 
     Raises:
         ImportError: In one line, if MXNet is missing, does not load or is not 1.x, if NumPy is missing or is
-            2.x, or if neither Python nor setuptools has ``distutils``.
+            2.x, if neither Python nor setuptools has ``distutils``, or if there is no CUDA where it is said to be.
     """
     if importlib.util.find_spec("mxnet") is None:
         raise ImportError(f"MXNet is not installed: {REMEDY}", name="mxnet")
@@ -61,7 +45,7 @@ def import_mxnet() -> ModuleType:
         warnings.simplefilter("ignore")
         _restore_numpy_aliases()
         _provide_distutils()
-        _preload_cuda_libraries()
+        preload()
         with role_hidden():
             mxnet = _load_mxnet()
     _require_major_version_one(mxnet)
@@ -93,20 +77,6 @@ def _provide_distutils() -> None:
             "MXNet needs distutils, which Python 3.12 removed: install setuptools, which brings it",
             name="distutils",
         ) from error
-
-
-def _preload_cuda_libraries() -> None:
-    """Load what NVIDIA's wheels have installed, as the dynamic loader does not look into site-packages.
-
-    Nothing is said of one that is absent or does not load: importing MXNet names it where it is needed.
-    """
-    spec = importlib.util.find_spec("nvidia")
-    folders = [Path(place) for place in (spec and spec.submodule_search_locations) or ()]
-    for library in CUDA_LIBRARIES:
-        path = next((folder / library for folder in folders if (folder / library).is_file()), None)
-        if path is not None:
-            with contextlib.suppress(OSError):
-                ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
 
 
 def _load_mxnet() -> ModuleType:

@@ -11,6 +11,7 @@ import pytest
 
 from broken_blocks import Broken
 from broken_claims import BROKEN, right
+from broken_devices import BROKEN_DEVICES
 from conformance import CHECKS, Check, Subject
 from conformance.snapshot import compare_snapshot
 from conformance.workbench import Workbench
@@ -92,6 +93,7 @@ def test_check_passes_on_the_repaired_twin(check: str, variant: str, name: str, 
 def test_check_has_a_broken_block_for_every_variant(check: Check) -> None:
     """Every check has a broken block that it catches, in every variant."""
     caught = {variant for broken in BROKEN if broken.check == check.id for variant in broken.variants}
+    caught |= {variant for broken in BROKEN_DEVICES if broken.check == check.id for variant in broken.variants}
     assert set(check.variants or ("",)) <= caught
 
 

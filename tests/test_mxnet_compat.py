@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reference.mxnet_compat import CUDA_LIBRARIES
+from reference.cuda import CUDA_LIBRARIES
 
 ROOT = Path(__file__).parents[1]
 FAKE_MXNET = "import types; __version__ = '1.9.1'; gluon = types.SimpleNamespace(HybridBlock=object)\n"
@@ -201,3 +201,31 @@ def test_cuda_library_that_does_not_load_is_left_to_mxnet(tmp_path: Path) -> Non
     result = run_python(tmp_path, {"mxnet": FAKE_MXNET, "numpy": FAKE_NUMPY}, "-c", LOAD_COMPAT)
 
     assert ("", "", 0) == (result.stdout, result.stderr, result.returncode)
+
+
+def test_cuda_of_a_folder_is_loaded_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a folder named, the libraries in it are loaded and those of the wheels are not."""
+    make_cuda_wheels(tmp_path, CUDA_LIBRARIES)
+    (tmp_path / "cuda").mkdir()
+    (tmp_path / "cuda" / "libcublas.so.11").touch()
+    monkeypatch.setenv("GLUON_CONFORMANCE_CUDA", str(tmp_path / "cuda"))
+    modules = {"mxnet": FAKE_MXNET, "numpy": FAKE_NUMPY, "sitecustomize": RECORD_LOADS}
+
+    result = run_python(tmp_path, modules, "-c", LOAD_COMPAT)
+
+    assert (f"{tmp_path}/cuda/libcublas.so.11\n", "", 0) == (result.stdout, result.stderr, result.returncode)
+
+
+@pytest.mark.parametrize(("place", "code", "says"), [("system", 0, ""), ("no/such", 1, "ImportError: {}: allowed are")])
+def test_cuda_of_the_system_is_left_to_the_loader(
+    place: str, code: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `system`, nothing is loaded beforehand; a place that is no folder is refused in one line."""
+    make_cuda_wheels(tmp_path, CUDA_LIBRARIES)
+    monkeypatch.setenv("GLUON_CONFORMANCE_CUDA", place)
+    modules = {"mxnet": FAKE_MXNET, "numpy": FAKE_NUMPY, "sitecustomize": RECORD_LOADS}
+
+    result = run_python(tmp_path, modules, "-c", LOAD_COMPAT)
+
+    assert ("", code) == (result.stdout, result.returncode)
+    assert says.format(f"GLUON_CONFORMANCE_CUDA={place}") in result.stderr

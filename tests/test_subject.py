@@ -10,6 +10,7 @@ import pytest
 from conformance import CHECKS, Case, Subject, catalogue, parametrize_with_checks
 from conformance.catalogue import FAMILIES, cases, parameter
 from conformance.check import Check, cause
+from conformance.devices import Switches
 from conformance.specification import SPECIFICATIONS
 from conformance.subject import RequestError, parse_subjects
 from conformance.worker import Result
@@ -28,7 +29,7 @@ class Pool:
         """Keep the answer."""
         self.result = result
 
-    def worker(self, subject: Subject) -> Pool:
+    def worker(self, subject: Subject, switches: Switches) -> Pool:
         """Be the subject's worker."""
         return self
 
@@ -100,9 +101,9 @@ def test_no_subject_means_the_twelve_networks() -> None:
 def test_cases_fit_the_kind_of_subject() -> None:
     """A block of one's own gets no check that needs a reference; a claim is not compared with a snapshot."""
     families = {subject.kind: {case.check.family for case in cases([subject])} for subject in (OWN, CLAIM, REFERENCE)}
-    assert set(FAMILIES) - {"claim", "convergence"} == families["own"]
-    assert set(FAMILIES) == families["claim"]
-    assert set(FAMILIES) - {"claim"} == families["reference"]
+    assert set(FAMILIES) - {"claim", "convergence", "device"} == families["own"]
+    assert set(FAMILIES) - {"device"} == families["claim"]
+    assert set(FAMILIES) - {"claim", "device"} == families["reference"]
 
 
 def test_ids_are_unique_and_readable() -> None:
