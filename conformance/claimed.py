@@ -37,6 +37,9 @@ def _same_bits(graph: Graph, expected: Recording, actual: Recording) -> Iterator
 class Claimed(Filing):
     """A runner whose subject may be a claim."""
 
+    brings_weights = False
+    """Whether weights come with the claim, so that they may be others than the reference's."""
+
     @property
     def expected(self) -> Graph:
         """The graph of the network a claim claims to be."""

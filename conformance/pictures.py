@@ -60,7 +60,9 @@ class Prediction:
 
 
 def batches(folder: Path | None, shape: tuple[int, ...]) -> Iterator[tuple[list[str], Array]]:
-    """Read images as square or not as ``shape`` (N, C, H, W) says, N aside: grey, repeated over channels, in [0, 1].
+    """Read images as ``shape`` (N, C, H, W) says, N aside, in [0, 1].
+
+    Grey ones are repeated over the channels; of images in colour a network of three channels gets red, green and blue.
 
     Yields:
         Names and float32 images.
@@ -76,12 +78,19 @@ def batches(folder: Path | None, shape: tuple[int, ...]) -> Iterator[tuple[list[
         chosen = [(f"test image {number}", picture) for number, picture in enumerate(pictures[:PACKAGED])]
         source: Iterator[tuple[str, Array]] = iter(chosen)
     else:
-        source = _of(folder)
+        source = _of(folder, colour=channels == 3)
     waiting = list(_some(source))
     while waiting:
-        images = [to_images(picture[None], side, channels) for _, picture in waiting]
+        images = [_resized(picture, side, channels) for _, picture in waiting]
         yield [name for name, _ in waiting], np.concatenate(images)
         waiting = list(_some(source))
+
+
+def _resized(picture: Array, side: int, channels: int) -> Array:
+    """One image (1, C, side, side) from grey values (H, W) or from a colour one (3, H, W)."""
+    if picture.ndim == 2:
+        return to_images(picture[None], side, channels)
+    return to_images(picture, side, 1).reshape(1, 3, side, side)
 
 
 def _some(source: Iterator[tuple[str, Array]]) -> Iterator[tuple[str, Array]]:
@@ -101,9 +110,9 @@ def picture_files(folder: Path) -> list[Path]:
     return found
 
 
-def _of(folder: Path) -> Iterator[tuple[str, Array]]:
+def _of(folder: Path, *, colour: bool) -> Iterator[tuple[str, Array]]:
     for path in picture_files(folder):
         try:
-            yield str(path.relative_to(folder)), read_picture(path, size=None)
+            yield str(path.relative_to(folder)), read_picture(path, size=None, colour=colour)
         except (ValueError, OSError) as error:
             raise RequestError(str(error)) from None

@@ -37,6 +37,10 @@ PART = {
 }
 
 
+GREY = frozenset({"1", "L", "LA", "I", "I;16", "F"})
+"""Pillow's modes of images without colour."""
+
+
 @dataclass(frozen=True)
 class FashionMNIST:
     """The data.
@@ -152,8 +156,10 @@ def _class_of(folder: Path) -> int:
     return names[folder.name.lower()]
 
 
-def read_picture(path: Path, size: int | None = IMAGE_SIZE) -> NDArray[np.uint8]:
+def read_picture(path: Path, size: int | None = IMAGE_SIZE, *, colour: bool = False) -> NDArray[np.uint8]:
     """Read an image file as grey values of shape (H, W); a size refuses any other.
+
+    With ``colour`` an image that is not grey is read as red, green and blue, (3, H, W).
 
     Raises:
         ValueError: If it is damaged, no image or of another size, or Pillow is missing.
@@ -162,14 +168,15 @@ def read_picture(path: Path, size: int | None = IMAGE_SIZE) -> NDArray[np.uint8]
     module = pillow()
     try:
         with module.open(path) as picture:
-            values: NDArray[np.uint8] = np.asarray(picture.convert("L"))
+            grey = not colour or picture.mode in GREY
+            values: NDArray[np.uint8] = np.asarray(picture.convert("L" if grey else "RGB"))
     except FileNotFoundError:
         raise
     except (OSError, SyntaxError) as error:  # Pillow's way to say that a file is damaged
         raise ValueError(f"{path}: damaged, or no image: {str(error).splitlines()[0]}") from error
-    if size is not None and values.shape != (size, size):
+    if size is not None and values.shape[:2] != (size, size):
         raise ValueError(f"{path}: {values.shape[1]}x{values.shape[0]} pixels, expected {size}x{size}")
-    return values
+    return values if grey else values.transpose(2, 0, 1)
 
 
 def pillow() -> Any:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from conformance.check import NotApplicable, Problem, owner
 from conformance.claimed import SHOWN
 from conformance.comparison import Array, compare, largest_difference
@@ -47,6 +49,10 @@ REASONS = {
 }
 
 
+ONE_ROUNDING = 2.0**-23
+"""What a weight may differ by, of the largest of its array: it may have gone through another float32 format."""
+
+
 class PortBench:
     """A port beside the Gluon network that it claims to be.
 
@@ -55,6 +61,8 @@ class PortBench:
         port: The port; what it carries is kept before a check gives it other weights.
         reference: The workbench of the network that it claims to be; it is given as many classes as the port has.
     """
+
+    brings_weights = True
 
     def __init__(self, subject: Subject, port: Port, reference: Workbench) -> None:
         """Put the reference beside the port."""
@@ -189,13 +197,18 @@ class PortBench:
             yield from (Prediction(*each) for each in zip(names, images, *pair, strict=True))
 
     def first_differing_layer(self, prediction: Prediction) -> Iterator[Problem]:
-        """The first layer that gives something else for an image, and the first weight that differs."""
-        for name, own in self.names.items():
-            gap = largest_difference(self.reference.values[name], self.carried[own])[0] if not self.is_folded else 0
-            if gap:
-                yield Problem(f"weights: {own} is not {name}: largest difference {gap:.3g}", owner(own))
+        """The first weight that is another, and the first layer that gives something else.
+
+        For an image, and for one whose channels differ: with grey ones, channels in another order would not show.
+        """
+        for name, own in self.names.items() if not self.is_folded else ():
+            expected = self.reference.values[name]
+            gap = largest_difference(expected, self.carried[own])[0]
+            if gap > ONE_ROUNDING * np.abs(expected).max():
+                yield Problem(f"weights: {own} is not {name}: largest difference {gap:.3g}", owner(name))
                 break
-        for twin, expected, actual in self._outputs(prediction.image[None]):
+        textured = self.reference.images(self.shape()).asnumpy()
+        for twin, expected, actual in self._outputs(np.concatenate([prediction.image[None], textured])):
             for line in compare(f"{twin}", expected, actual, *self.layer_bound):
                 yield Problem(f"first diverging layer: {line}", twin.place)
                 return
