@@ -19,7 +19,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON_BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 HELPS = (
     ("pytest", "--pyargs", "conformance"),
-    *(("conformance", command) for command in ("catalogue", "doctor", "record", "compare")),
+    *(("conformance", command) for command in ("catalogue", "doctor", "record", "compare", "export")),
     *(("reference", command) for command in ("list", "summary", "train", "evaluate", "predict", "data")),
 )
 OTHER_PROGRAMS = {"--group", "--only"}

@@ -45,8 +45,8 @@ def from_torchvision(name: str, state: State, *, stride_on: str | None = None) -
         stride_on: Of a ResNet, which must say it: ``"3x3"`` where torchvision trained the weights, else ``"1x1"``.
 
     Raises:
-        ValueError: In one line that names the entry, if one is missing, unexpected or of another shape; or if
-            ``stride_on`` is missing, or given for another network than a ResNet.
+        ValueError: In one line that names the entry, if one is missing, unexpected or of another shape; or if there
+            is no network of that name, or ``stride_on`` is missing, or given for another network than a ResNet.
     """
     is_resnet = name.startswith("resnet")
     if is_resnet and stride_on not in ("1x1", "3x3"):
@@ -57,9 +57,7 @@ def from_torchvision(name: str, state: State, *, stride_on: str | None = None) -
     if not is_resnet and stride_on is not None:
         raise ValueError(f"stride_on={stride_on!r}: {name} has no choice, it is for ResNets only")
     last = "fc.bias" if is_resnet else "classifier.bias" if name.startswith("densenet") else "classifier.6.bias"
-    if last not in state:
-        raise ValueError(f"{name} in torchvision's layout: entry {last!r} is missing")
-    arguments: dict[str, Any] = {"classes": len(state[last])}
+    arguments: dict[str, Any] = {"classes": len(state[last])} if last in state else {}
     if is_resnet or name.startswith("densenet"):
         arguments["conv_bias"] = False
     if is_resnet:
@@ -146,7 +144,7 @@ def to_gluon(module: nn.Module, net: Any, image_shape: tuple[int, int, int] = (3
     """
     port, _, pairs = _paired(net, module, (1, *image_shape))
     names, weights = structural_names(net), port.weights
-    net.initialize(mx.init.Zero())
+    net.initialize(mx.init.Zero(), force_reinit=True)
     for full, parameter in net.collect_params().items():
         parameter.set_data(mx.nd.array(weights[pairs[names[full]]]))
         parameter._finish_deferred_init()

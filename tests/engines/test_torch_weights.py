@@ -145,11 +145,12 @@ def test_wrong_entries_are_named(change: dict[str, torch.Tensor | None], message
         ("resnet50", None, "stride_on=None: for resnet50 say '3x3'"),
         ("resnet50", "2x2", "stride_on='2x2': for resnet50 say '3x3'"),
         ("vgg11", "3x3", "stride_on='3x3': vgg11 has no choice"),
-        ("vgg11", None, "entry 'classifier.6.bias' is missing"),
+        ("alexnet", None, "entry 'features.0.weight' is missing"),
+        ("alexnext", None, "name='alexnext': allowed are alexnet, vgg11"),
     ],
 )
-def test_stride_must_be_said_for_resnets_only(name: str, stride_on: str | None, message: str) -> None:
-    """Weights do not tell where a ResNet's stride is: without a word of the user they are refused."""
+def test_request_that_cannot_be_met_is_refused(name: str, stride_on: str | None, message: str) -> None:
+    """Weights do not tell where a ResNet's stride is, so that must be said, for ResNets only; names must be known."""
     with pytest.raises(ValueError, match=message):
         from_torchvision(name, {}, stride_on=stride_on)
 
