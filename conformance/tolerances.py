@@ -68,6 +68,11 @@ TORCH_UPDATES = {
     "adam": Tolerance(2.5e-5, 3.2e-6, f"resnet152 of {ENGINES}, float64", of="the parameter's largest change"),
 }
 
+OPERATORS = "the operators of the networks on small tensors, MXNet 1.9.1 CPU against NumPy"
+FORMULA = Tolerance(2e-15, 2.5e-16, f"float64, {OPERATORS}")
+FORMULA_FLOAT32 = Tolerance(8.8e-6, 1.1e-6, f"float32, softmax cross-entropy of {OPERATORS}")
+NUMERIC_GRADIENT = Tolerance(3.2e-9, 4e-10, f"float64, central differences of 1e-5, {OPERATORS}")
+
 #: What two builds, devices or machines may differ by, of a recorded tensor's scale, by section of a recording.
 #: `python -m conformance compare` measures them again, in full where both recordings were made with `--tensors`.
 RECORDED = {

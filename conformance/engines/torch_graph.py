@@ -65,14 +65,21 @@ class Reader:
         given = arguments_of(node)
         entering = [source for source in _inputs(node) if source not in self.names]
         whole = shape_of(entering[0]) if entering else ()
-        if name in IDENTITIES or (name == "adaptive_avg_pool2d" and pair(given["output_size"]) == whole[2:]):
-            self.places[node] = self.place(entering[0])
+        if self._passes(name, given, whole):
+            self._alias(node, entering[0])
             return
         if name in FLATTENS and len(shape_of(node)) == 2 and whole[:1] == shape_of(node)[:1]:
             self.flat[node] = self.flat.get(entering[0], entering[0])
             return
         operator, attributes = self._read(name.rstrip("_"), node, given)
         self._append(node, operator, attributes, given, entering)
+
+    @staticmethod
+    def _passes(name: str, given: Arguments, whole: Shape) -> bool:
+        """Whether an operator passes its input, of a shape, through unchanged."""
+        if name == "adaptive_avg_pool2d":
+            return pair(given["output_size"]) == whole[2:]
+        return name in IDENTITIES or (name.startswith("dropout") and given["p"] == 0)
 
     def _append(
         self,
@@ -109,6 +116,13 @@ class Reader:
             return READERS[name](given)
         plain = {key: value for key, value in given.items() if not isinstance(value, torch.fx.Node)}
         return str(node.target), {name: str(value) for name, value in plain.items()}
+
+    def _alias(self, node: torch.fx.Node, source: torch.fx.Node) -> None:
+        """Let an operator stand for what it passes through."""
+        if source in self.flat:
+            self.flat[node] = self.flat[source]
+        if source not in self.flat or source in self.places:
+            self.places[node] = self.place(source)
 
     def place(self, source: torch.fx.Node) -> int:
         """Position of what a node reads; a Flatten that something else than a dense layer reads becomes a node."""

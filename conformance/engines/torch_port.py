@@ -60,14 +60,20 @@ class TorchPort:
         module: Takes one batch of images, returns logits. It is put into predict mode.
         shape: Of the images (N, C, H, W) that it is traced with.
         name: What messages call it.
+
+    Raises:
+        RequestError: If its parameters are not float32.
     """
 
     def __init__(self, module: torch.nn.Module, shape: Shape = IMAGES, name: str = "module") -> None:
         """Keep the module; it is traced when its graph is first asked for."""
-        self.module = module.eval()
+        self.module = module.cpu().eval()
         self.shape = tuple(shape)
         self.name = name
         self._exported: dict[Shape, Any] = {}
+        for path, tensor in self.state().items():
+            if tensor.is_floating_point() and tensor.dtype != torch.float32:
+                raise RequestError(f"{name}: parameter {path!r}: expected torch.float32, actual {tensor.dtype}")
 
     @property
     def engine(self) -> str:
@@ -81,11 +87,10 @@ class TorchPort:
             RequestError: If it cannot be traced, or returns anything but one tensor.
         """
         if shape not in self._exported:
-            images = torch.zeros(shape, dtype=next(iter(self.state().values()), torch.zeros(1)).dtype)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torch.export warns of what PyTorch itself will change
                 try:
-                    exported = torch.export.export(self.module, (images,))
+                    exported = torch.export.export(self.module, (torch.zeros(shape),))
                 except Exception as error:
                     raise RequestError(
                         f"{self.name}: torch.export cannot trace it with images {shape}: {cause(error)}"
@@ -168,9 +173,9 @@ class TorchPort:
             return _array(self.module(torch.from_numpy(images)))
 
     def step(self, images: Array, labels: Array) -> Step:
-        """Run one forward and backward in train mode, in float64, with dropout off, on a copy of the module."""
-        module = copy.deepcopy(self.module).double().train()
-        entering = torch.from_numpy(images.astype(np.float64)).requires_grad_()
+        """Run one forward and backward in train mode, in the images' type, without dropout, on a copy of itself."""
+        entering = torch.from_numpy(images).requires_grad_()
+        module = copy.deepcopy(self.module).to(entering.dtype).train()
         with WithoutDropout():
             logits = module(entering)
         loss = functional.cross_entropy(logits, torch.from_numpy(labels).long(), reduction="none")

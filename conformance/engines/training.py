@@ -5,7 +5,9 @@ In float32 the gradients of deep networks with BatchNorm are rounding noise of s
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,28 +17,39 @@ from conformance.engines.port import Step, Trainable
 from conformance.graph import Graph, Shape
 from conformance.layerwise import trainable
 from conformance.rounding import cancelled_biases
+from conformance.specification import SPECIFICATIONS
+from conformance.subject import Subject
 from conformance.tolerances import PORT_STATISTICS, PORT_STEP
 from conformance.tracing import trace
 from conformance.workbench import Workbench
 from reference.mxnet_compat import mx
 
+#: Image sides at which AlexNet and VGG are trained in float64: at 224 their first dense layer alone takes gigabytes.
+SIDES = {"alexnet": 95, "vgg": 64}
+
+
+def small_subject(network: str) -> Subject:
+    """A reference network at full depth and width, for images so small that it can be trained in float64."""
+    spec = SPECIFICATIONS[network]
+    side = SIDES.get(spec.family, spec.train_size)
+    spec = replace(spec, full_size=side, train_size=side, other_size=side)
+    return Subject(network, architecture=network, specification=spec)
+
 
 def batch(bench: Workbench, step: int = 1) -> tuple[Array, Array]:
-    """Images (2, C, H, W) in float64 and labels (2,) of a training step."""
-    shape = bench.shape(2, train=True)
+    """Images (2, C, H, W) in the type that the bench computes in, and labels (2,), of a training step."""
     classes = bench.graph.nodes[bench.graph.head].shape[-1]
-    return bench.images(shape, step).asnumpy().astype(np.float64), bench.labels(2, classes).asnumpy()
+    return bench.images(bench.shape(2, train=True), step).asnumpy(), bench.labels(2, classes).asnumpy()
 
 
 def reference_step(bench: Workbench) -> Step:
-    """The step of the network itself, by the names of its own parameters."""
-    wide = bench.in_float64
-    ready = trainable(wide)
-    images = mx.nd.array(batch(bench)[0], dtype="float64", ctx=wide.ctx)
+    """The step of the network itself, in the type that its bench computes in, by the names of its own parameters."""
+    ready = trainable(bench)
+    images = mx.nd.array(batch(bench)[0], dtype=bench.dtype, ctx=bench.ctx)
     images.attach_grad()
     with mx.autograd.record():
         logits = ready.net(images)
-        loss = wide.loss(logits)
+        loss = bench.loss(logits)
     loss.backward()
     learning = {name: p for name, p in ready.parameters.items() if p.grad_req != "null"}
     return Step(
@@ -60,7 +73,9 @@ def step_differences(bench: Workbench, port: Trainable, names: dict[str, str]) -
         What differs: forward, then running statistics in the order of the graph, then gradients from the loss to the
         images, each with the port's layer.
     """
-    expected, actual = reference_step(bench), port.step(*batch(bench))
+    expected = reference_step(bench.in_float64)
+    gc.collect()  # blocks sit in reference cycles: give the reference's memory back first
+    actual = port.step(*batch(bench.in_float64))
     bound = (PORT_STEP.bound, PORT_STEP.provenance)
     for name in ("logits", "loss"):
         yield from map(Problem, compare(f"train mode: {name}", getattr(expected, name), getattr(actual, name), *bound))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from conformance.comparison import Array
 from conformance.engines.torch_networks import BatchNorm, build
 from conformance.engines.torch_port import TorchPort
+from conformance.engines.training import SIDES, small_subject
 from conformance.graph import Node
 from conformance.matching import differences, pair_nodes
 from conformance.specification import SPECIFICATIONS
@@ -19,8 +20,6 @@ from conformance.subject import Subject
 from conformance.workbench import Workbench
 from reference.mxnet_compat import mx
 
-#: Image sides at which AlexNet and VGG are trained: float64 is slow, and their dense layers are most of the memory.
-SIDES = {"alexnet": 95, "vgg": 64}
 #: BatchNorm's momentum as MXNet's operator gets it: a float32 scalar, whatever the type of the tensors.
 MOMENTUM = float(np.float32(0.9))
 
@@ -71,12 +70,10 @@ def pair(network: str, *, small: bool = False) -> Pair:
         network: One of the 12.
         small: Whether AlexNet and VGG are built for smaller images than 224, all others trained at 64 pixels.
     """
-    spec = SPECIFICATIONS[network]
-    if small:
-        side = SIDES.get(spec.family, spec.train_size)
-        spec = replace(spec, full_size=side, train_size=side, other_size=side)
-    sizes: dict[str, Any] = {"image_size": spec.full_size} if spec.family in SIDES else {}
-    bench = Workbench(Subject(network, architecture=network, specification=spec))
+    subject = small_subject(network) if small else Subject(network)
+    bench = Workbench(subject)
+    fixed = SPECIFICATIONS[network].family in SIDES
+    sizes: dict[str, Any] = {"image_size": bench.shape()[-1]} if fixed else {}
     bench.in_float64.values = bench.values  # the same, held once
     made = Pair(bench, TorchPort(build(network, **sizes), bench.shape(2), network))
     for module in made.port.module.modules():

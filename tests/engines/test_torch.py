@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from conformance.comparison import compare
-from conformance.engines.training import step_differences
+from conformance.engines.training import SIDES, step_differences
 from conformance.rounding import cancelled_biases
 from conformance.specification import SPECIFICATIONS
 from conformance.tolerances import TORCH_LAYERS, TORCH_UPDATES
 from conformance.weights import uniform
-from engine_pairs import SIDES, Pair, pair
+from engine_pairs import Pair, pair
 from two_trainings import port_trained, reference_trained
 
 ONE_PROCESS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SPECIFICATIONS]

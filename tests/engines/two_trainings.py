@@ -7,6 +7,7 @@ which MXNet computes in float64, is rounded to float32 for PyTorch too.
 from __future__ import annotations
 
 import copy
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -42,7 +43,7 @@ def reference_trained(bench: Workbench, optimizer: str) -> dict[str, Array]:
     learning = [p for name, p in ready.parameters.items() if p.grad_req != "null" and name not in cancelled]
     trainer = mx.gluon.Trainer(learning, optimizer, MXNET_SETTINGS[optimizer], kvstore=None)
     for step in range(1, STEPS + 1):
-        images, _ = batch(bench, step)
+        images, _ = batch(bench.in_float64, step)
         with mx.autograd.record():
             loss = wide.loss(ready.net(mx.nd.array(images, dtype="float64")))
         loss.backward()
@@ -52,10 +53,11 @@ def reference_trained(bench: Workbench, optimizer: str) -> dict[str, Array]:
 
 def port_trained(port: TorchPort, bench: Workbench, optimizer: str, frozen: set[str]) -> Iterator[tuple[str, Array]]:
     """The same in PyTorch, one by one; ``frozen`` are parameters that do not learn."""
+    gc.collect()  # blocks and trainers sit in reference cycles: give the reference's memory back first
     module = copy.deepcopy(port.module).double().train()
     step_of = OPTIMIZERS[optimizer]([tensor for name, tensor in module.named_parameters() if name not in frozen])
     for step in range(1, STEPS + 1):
-        images, labels = batch(bench, step)
+        images, labels = batch(bench.in_float64, step)
         module.zero_grad()
         with WithoutDropout():
             logits = module(torch.from_numpy(images))
