@@ -84,7 +84,7 @@ def test_file_is_a_claim(tmp_path: Path) -> None:
     path.touch()
     subject = Subject("vgg11", build=str(path))
     assert (path, "claim") == (subject.onnx_file, subject.kind)
-    with pytest.raises(RequestError, match="has to claim to be a network: name one of alexnet.* or give --reference"):
+    with pytest.raises(RequestError, match=r"has to claim to be a network: name one of alexnet.* or give --reference"):
         Subject("mine", build=str(path), input_shape=(3, 8, 8))
     assert "claim" == Subject("mine", build=str(path), input_shape=(3, 8, 8), reference="my:Old").kind
 
