@@ -14,6 +14,7 @@ import numpy as np
 from conformance.check import cause
 from conformance.comparison import Array
 from conformance.describe import context
+from conformance.engines.install import require_no_engine
 from conformance.graph import Graph
 from conformance.matching import differences, pair_parameters
 from conformance.subject import Build, RequestError
@@ -50,6 +51,7 @@ def imported(code: Build, what: str, before: str = " ") -> Callable[..., Any]:
 
     Raises:
         RequestError: If it cannot be imported or is not callable.
+        NotExecuted: If it needs an engine that is not installed.
     """
     if callable(code):
         return code
@@ -59,6 +61,7 @@ def imported(code: Build, what: str, before: str = " ") -> Callable[..., Any]:
         for part in attribute.split("."):
             found = getattr(found, part)
     except Exception as error:
+        require_no_engine(error)
         raise RequestError(f"{what}{before}{code}: {type(error).__name__}: {cause(error)}") from None
     if not callable(found):
         raise RequestError(f"{what}{before}{code}: {attribute} is not callable")
@@ -104,6 +107,7 @@ class Instances:
 
         Raises:
             RequestError: If it cannot be imported or is not callable.
+            NotExecuted: If it cannot be imported without an engine that is not installed.
         """
         build = self.subject.build
         if build is None:
