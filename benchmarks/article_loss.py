@@ -32,6 +32,9 @@ STEPS_OF_AN_EPOCH = 469
 
 HE = replace(ARTICLE, initializer=REFERENCE.initializer, initializer_settings=REFERENCE.initializer_settings)
 WARM_UP = 100
+TESTED = 2000
+"""Test images that are predicted after an epoch."""
+
 #: Of AlexNet: channels, kernel, stride, padding, and whether pooling follows.
 CONVOLUTIONS = (
     (64, 11, 4, 2, True),
@@ -212,7 +215,8 @@ def report_epochs(arguments: argparse.Namespace) -> Iterator[str]:
     data = find()
     prepare = partial(to_images, size=arguments.image_size)
     images, labels = (array[: arguments.images] for array in data.train)
-    train, test = Examples(images, labels, prepare), Examples(*data.test, prepare)
+    seen, truth = (array[:TESTED] for array in data.test)
+    train, test = Examples(images, labels, prepare), Examples(seen, truth, prepare)
     for name, recipe in chosen(LONG, arguments.only):
         net = narrow_alexnet(arguments.part)
         recipe = replace(recipe, batch_size=arguments.batch_size, epochs=arguments.epochs)
