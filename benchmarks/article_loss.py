@@ -41,7 +41,6 @@ FIRST: dict[str, tuple[Recipe, int]] = {
     "rate 0.001": (replace(ARTICLE, learning_rate=0.001), 0),
     f"rate 0.01, reached in {WARM_UP} steps": (ARTICLE, WARM_UP),
     "weights of He et al.": (HE, 0),
-    "epsilon 0.001 in the place of 1e-8": (replace(ARTICLE, optimizer_settings=(("epsilon", 1e-3),)), 0),
 }
 #: What many epochs are tried with.
 LONG: dict[str, Recipe] = {
