@@ -1,9 +1,9 @@
 """Why the article's first epoch has a loss of 886, and why its accuracy falls again after its ninth.
 
-``python benchmarks/article_loss.py first`` follows the first steps of AlexNet at full size under the article's recipe
-and under changes of it; ``epochs`` follows a narrow AlexNet on small images for more
-than the article's nine epochs.
-Both print Markdown; docs/results/article-loss.md has it, with what follows from it.
+``python benchmarks/article_loss.py update`` makes the first step of AlexNet at full size and tries what it did to the
+weights with its signs mixed up. ``first`` follows the first steps of AlexNet at full size under the article's recipe
+and under changes of it; ``epochs`` follows a narrow AlexNet on small images for more than the article's nine epochs.
+All print Markdown; docs/results/article-loss.md has it, with what follows from it.
 """
 
 from __future__ import annotations
@@ -11,42 +11,36 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from reference import alexnet
+from probing import Probe, Step, first_steps, mixed_up, narrow_alexnet
 from reference.batches import Examples
 from reference.data import to_images
 from reference.datasets import find
 from reference.mxnet_compat import mx
 from reference.recipes import ARTICLE, REFERENCE, Recipe, StepDecay
-from reference.training import Progress, fit
+from reference.training import fit
 
-nn = mx.gluon.nn
 Chosen = TypeVar("Chosen")
 STEPS_OF_AN_EPOCH = 469
 """60,000 images in batches of 128."""
 
 HE = replace(ARTICLE, initializer=REFERENCE.initializer, initializer_settings=REFERENCE.initializer_settings)
 WARM_UP = 100
-#: Of AlexNet: channels, kernel, stride, padding, and whether pooling follows.
-CONVOLUTIONS = (
-    (64, 11, 4, 2, True),
-    (192, 5, 1, 2, True),
-    (384, 3, 1, 1, False),
-    (256, 3, 1, 1, False),
-    (256, 3, 1, 1, True),
-)
+TESTED = 2000
+"""Test images that are predicted after an epoch."""
+
 #: What the first steps are tried with: a recipe, and the steps over which its rate rises from nearly 0.
 FIRST: dict[str, tuple[Recipe, int]] = {
     "the article: rate 0.01, weights Normal(0.01)": (ARTICLE, 0),
     "rate 0.001": (replace(ARTICLE, learning_rate=0.001), 0),
     f"rate 0.01, reached in {WARM_UP} steps": (ARTICLE, WARM_UP),
     "weights of He et al.": (HE, 0),
-    "epsilon 0.001 in the place of 1e-8": (replace(ARTICLE, optimizer_settings=(("epsilon", 1e-3),)), 0),
 }
 #: What many epochs are tried with.
 LONG: dict[str, Recipe] = {
@@ -54,122 +48,6 @@ LONG: dict[str, Recipe] = {
     "rate 0.01, a tenth after epoch 5": replace(ARTICLE, schedule=StepDecay(0.1, every=5)),
     "rate 0.001": replace(ARTICLE, learning_rate=0.001),
 }
-
-
-@dataclass
-class Step:
-    """What a step showed.
-
-    Attributes:
-        loss: Mean of its images.
-        logit: The largest magnitude among its logits.
-        dead: Share of every layer's units, or channels, that are 0 for all its images and places.
-        update: Root mean square of every weight's change, relative to that of the weight before.
-    """
-
-    loss: float
-    logit: float
-    dead: dict[str, float]
-    update: dict[str, float]
-
-
-@dataclass
-class Probe:
-    """Watches a network in training: give it to `fit` as ``after_step``.
-
-    Attributes:
-        chain: The network's layers; they are run imperatively, so that they can be watched.
-        warm_up: Steps over which the rate rises, in equal parts.
-        rate: That is reached.
-        every: Only every so many steps the updates are measured.
-        steps: What was seen.
-    """
-
-    chain: Any
-    warm_up: int = 0
-    rate: float = 0.0
-    every: int = 1
-    steps: list[Step] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        """Watch every layer that ends in a ReLU, and remember the weights."""
-        self.dead: dict[str, float] = {}
-        self.layers = {name: layer for name, layer in self.chain._children.items() if layer._children}
-        for name, layer in self.layers.items():
-            layer.register_forward_hook(partial(self._note, name))
-        self.before: dict[str, Any] = {}
-
-    def _note(self, name: str, layer: Any, inputs: Any, output: Any) -> None:
-        if mx.autograd.is_recording() and self._measured(len(self.steps) + 1):
-            with mx.autograd.pause():
-                units = output.reshape((output.shape[0], output.shape[1], -1)) > 0
-                self.dead[name] = 1 - float(units.max(axis=(0, 2)).mean().asscalar())
-                self.before[name] = layer.weight.data().copy()
-
-    def _measured(self, number: int) -> bool:
-        return number <= 10 or not number % self.every
-
-    def __call__(self, progress: Progress) -> None:
-        """Note what the step gave, and set the rate of the next."""
-        assert progress.tally.waiting is not None
-        output, _ = progress.tally.waiting
-        update = {}
-        for name, before in self.before.items():
-            change = (self.layers[name].weight.data() - before).norm() / before.norm()
-            update[name] = float(change.asscalar())
-        logit = float(output.logits.abs().max().asscalar())
-        self.steps.append(Step(float(output.losses.mean().asscalar()), logit, dict(self.dead), update))
-        self.dead.clear()
-        self.before.clear()
-        if self.warm_up:
-            progress.trainer.set_learning_rate(self.rate * min(1, (len(self.steps) + 1) / self.warm_up))
-
-
-class Stopped(Exception):
-    """Enough steps were made."""
-
-
-def first_steps(recipe: Recipe, warm_up: int, size: int, number: int, data: Examples) -> list[Step]:
-    """Follow the first steps of AlexNet.
-
-    Args:
-        recipe: How to train.
-        warm_up: Steps over which the rate rises.
-        size: Of the images, in pixels.
-        number: Of steps.
-        data: Training images.
-    """
-    net = alexnet(classes=10)
-    started = replace(recipe, learning_rate=recipe.learning_rate / max(1, warm_up))
-    mx.random.seed(0)
-    net.initialize(mx.init.create(recipe.initializer, **dict(recipe.initializer_settings)))
-    net(mx.nd.zeros((1, 3, size, size)))
-    probe = Probe(net.features, warm_up, recipe.learning_rate)
-
-    def after_step(progress: Progress) -> None:
-        probe(progress)
-        if len(probe.steps) == number:
-            raise Stopped
-
-    try:
-        for _ in fit(net, data, recipe=started, after_step=after_step):
-            pass
-    except Stopped:
-        pass
-    return probe.steps
-
-
-def narrow_alexnet(part: int) -> Any:
-    """Return AlexNet with a part of the channels and units of every layer, as one chain."""
-    net, dense = nn.HybridSequential(), 4096 // part
-    for channels, kernel, stride, padding, pooled in CONVOLUTIONS:
-        net.add(nn.Conv2D(channels // part, kernel, stride, padding, activation="relu"))
-        if pooled:
-            net.add(nn.MaxPool2D(3, strides=2))
-    for _ in range(2):
-        net.add(nn.Dense(dense, activation="relu"), nn.Dropout(0.5))
-    net.add(nn.Dense(10))
-    return net
 
 
 def table_of_steps(steps: Sequence[Step], shown: Sequence[int]) -> Iterator[str]:
@@ -191,7 +69,7 @@ def chosen(recipes: Mapping[str, Chosen], only: Sequence[int] | None) -> list[tu
 
 def report_first(arguments: argparse.Namespace) -> Iterator[str]:
     """Yield what the first steps show, recipe by recipe."""
-    images, labels = (array[: arguments.images] for array in find().train)
+    images, labels = (array[: arguments.images] for array in find(arguments.data).train)
     prepare = partial(to_images, size=arguments.image_size)
     for name, (recipe, warm_up) in chosen(FIRST, arguments.only):
         recipe = replace(recipe, batch_size=arguments.batch_size)
@@ -207,12 +85,25 @@ def report_first(arguments: argparse.Namespace) -> Iterator[str]:
         )
 
 
+def report_update(arguments: argparse.Namespace) -> Iterator[str]:
+    """Yield what the first update does, for several seeds."""
+    images, labels = (array[: arguments.images] for array in find(arguments.data).train)
+    data = Examples(images, labels, partial(to_images, size=arguments.image_size))
+    yield "| seed | loss of the second batch before the first update | after it | after it, divided by 469 | mixed up |"
+    yield "| --- " * 5 + "|"
+    for seed in range(arguments.seeds):
+        recipe = replace(ARTICLE, batch_size=arguments.batch_size)
+        before, after, mixed = mixed_up(recipe, arguments.image_size, seed, data)
+        yield f"| {seed} | {before:.4g} | {after:.4g} | {after / STEPS_OF_AN_EPOCH:.0f} | {mixed:.4g} |"
+
+
 def report_epochs(arguments: argparse.Namespace) -> Iterator[str]:
     """Yield what many epochs show, recipe by recipe."""
-    data = find()
+    data = find(arguments.data)
     prepare = partial(to_images, size=arguments.image_size)
     images, labels = (array[: arguments.images] for array in data.train)
-    train, test = Examples(images, labels, prepare), Examples(*data.test, prepare)
+    seen, truth = (array[:TESTED] for array in data.test)
+    train, test = Examples(images, labels, prepare), Examples(seen, truth, prepare)
     for name, recipe in chosen(LONG, arguments.only):
         net = narrow_alexnet(arguments.part)
         recipe = replace(recipe, batch_size=arguments.batch_size, epochs=arguments.epochs)
@@ -245,7 +136,11 @@ def epoch_row(epoch: Any, steps: Sequence[Step], probe: Probe) -> str:
     )
 
 
-REPORTS: dict[str, Callable[[argparse.Namespace], Iterator[str]]] = {"first": report_first, "epochs": report_epochs}
+REPORTS: dict[str, Callable[[argparse.Namespace], Iterator[str]]] = {
+    "update": report_update,
+    "first": report_first,
+    "epochs": report_epochs,
+}
 
 
 def main(argv: Sequence[str]) -> None:
@@ -257,6 +152,8 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--steps", type=int, default=40, metavar="N", help="of `first`, default: 40")
     parser.add_argument("--epochs", type=int, default=13, metavar="N", help="of `epochs`, default: 13")
     parser.add_argument("--part", type=int, default=4, metavar="N", help="of AlexNet's width, default: a fourth")
+    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="of `update`, default: 5")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of Fashion-MNIST, default: looked for")
     parser.add_argument("--images", type=int, metavar="N", help="of the training images, default: all")
     parser.add_argument("--only", nargs="+", type=int, metavar="N", help="recipes by number, default: all")
     arguments = parser.parse_args(argv)

@@ -178,8 +178,10 @@ def reporting_the_next_rate(*arguments: Any, **options: Any) -> Iterator[Any]:
         yield metrics._replace(learning_rate=metrics.learning_rate / 2)
 
 
-def trained_on_test_images(net: Any, train: Examples, test: Examples, *arguments: Any, **options: Any) -> Any:
-    """Mix the test images into the training images."""
+def trained_on_test_images(net: Any, train: Any, test: Examples, *arguments: Any, **options: Any) -> Any:
+    """Mix the test images into the training images, where both are in memory."""
+    if not isinstance(train, Examples):
+        return fit(net, train, test, *arguments, **options)
     images, labels = np.concatenate([train.images, test.images]), np.concatenate([train.labels, test.labels])
     return fit(net, Examples(images, labels), test, *arguments, **options)
 

@@ -1,4 +1,4 @@
-"""Training loops as users write them: a right one, a bare one, and one with a fault for every check."""
+"""Training loops as users write them: a right one, and one with a fault for every check."""
 
 from __future__ import annotations
 
@@ -31,34 +31,27 @@ class OwnLoop:
     Attributes:
         seeded: Whether the seed decides.
         scheduled: Whether the rate follows the recipe.
-        evaluated_in: The mode that test images are predicted in; None: they are not.
+        evaluated_in: The mode that test images are predicted in.
         adam: Settings of Adam beside the recipe's.
         divide_by: What the gradient is divided by; 0: the number of images.
         drop: Whether the last batch is left out.
         batch_means: Whether the loss is the mean of the batches' means.
-        reporting: Whether there is anything to report.
-        hybridized: Whether the network is.
     """
 
     seeded: bool = True
     scheduled: bool = True
-    evaluated_in: str | None = "predict mode"
+    evaluated_in: str = "predict mode"
     adam: tuple[tuple[str, float], ...] = ()
     divide_by: int = 0
     drop: bool = False
     batch_means: bool = False
-    reporting: bool = True
-    hybridized: bool = True
 
-    def __call__(
-        self, net: Any, train_data: Any, test_data: Any, recipe: Recipe, *, seed: int
-    ) -> Iterator[Metrics | None]:
+    def __call__(self, net: Any, train_data: Any, test_data: Any, recipe: Recipe, *, seed: int) -> Iterator[Metrics]:
         """Train a network."""
         if self.seeded:
             np.random.seed(seed)
             mx.random.seed(seed)
-        if self.hybridized:
-            net.hybridize()
+        net.hybridize()
         options = {"learning_rate": recipe.rate(1), **dict(recipe.optimizer_settings)}
         options.update(self.adam if recipe.optimizer == "adam" else ())
         trainer = mx.gluon.Trainer(net.collect_params(), recipe.optimizer, options)
@@ -67,10 +60,8 @@ class OwnLoop:
                 trainer.set_learning_rate(recipe.rate(epoch))
             results = [self.step(net, trainer, *batch) for batch in list(train_data)[: -1 if self.drop else None]]
             metrics = Metrics(epoch, recipe.rate(epoch), *self.means(results))
-            if self.evaluated_in is not None:
-                tested = [self.predict(net, *batch) for batch in test_data]
-                metrics.test_loss, metrics.test_accuracy = self.means(tested)
-            yield metrics if self.reporting else None
+            metrics.test_loss, metrics.test_accuracy = self.means([self.predict(net, *batch) for batch in test_data])
+            yield metrics
 
     def step(self, net: Any, trainer: Any, images: Any, labels: Any) -> tuple[Any, Any, int]:
         """Make a step, and return the sum of its losses, the number of right answers and that of images."""
@@ -102,11 +93,10 @@ def counted(losses: Any, logits: Any, labels: Any) -> tuple[float, int, int]:
 
 
 fit = OwnLoop()
-bare = OwnLoop(evaluated_in=None, reporting=False, hybridized=False)
 dropping = OwnLoop(drop=True)
 
 
-def all_at_once(net: Any, train_data: Any, test_data: Any, recipe: Recipe, *, seed: int) -> list[Metrics | None]:
+def all_at_once(net: Any, train_data: Any, test_data: Any, recipe: Recipe, *, seed: int) -> list[Metrics]:
     """Train all epochs before the first is told."""
     return list(fit(net, train_data, test_data, recipe, seed=seed))
 
@@ -116,7 +106,7 @@ def without_seed(net: Any, train_data: Any, test_data: Any, recipe: Recipe) -> I
     yield None
 
 
-def one_epoch(net: Any, train_data: Any, test_data: Any, recipe: Recipe, *, seed: int) -> Iterator[Metrics | None]:
+def one_epoch(net: Any, train_data: Any, test_data: Any, recipe: Recipe, *, seed: int) -> Iterator[Metrics]:
     """Yield once, whatever the recipe says."""
     yield next(fit(net, train_data, test_data, recipe, seed=seed))
 

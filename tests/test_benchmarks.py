@@ -102,6 +102,28 @@ def test_clock_ends_blocks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     assert all(block["seconds"] > 0 and block["peak"] > 10 and block["workers"] == 0 for block in blocks)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "rows"),
+    [
+        (
+            "epochs --part 16 --images 32 --epochs 2 --only 1",
+            ["### rate 0.01: 1/16 of", "| 1 | 0.01 |", "| 2 |"],
+        ),
+        ("update --seeds 1", ["| 0 | 2.30"]),
+        (
+            "first --steps 2 --only 1",
+            ["### the article: rate", "| 1 | 2.30", "| 2 |", "Sum of the losses of 2"],
+        ),
+    ],
+)
+def test_article_loss_is_followed(arguments: str, rows: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Each report has its rows, and begins where weights Normal(0.01) begin, at the logarithm of 10."""
+    import_module("article_loss").main([*arguments.split(), "--image-size", "63", "--batch-size", "8", *PART])
+    lines = capsys.readouterr().out.splitlines()
+    for row in rows:
+        assert any(line.startswith(row) for line in lines), row
+
+
 def test_profile_sums_operators_by_part() -> None:
     """Operators are summed by part, and what no operator took is told."""
     times = {"Convolution": 200.0, "_backward_Convolution": 400.0, "adam_update": 100.0, "pick": 40.0, "mean": 10.0}

@@ -1,0 +1,174 @@
+"""AlexNet watched while it trains, step by step, for `benchmarks/article_loss.py`."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from reference import alexnet
+from reference.batches import Examples
+from reference.mxnet_compat import mx
+from reference.randomness import order_of
+from reference.recipes import Recipe
+from reference.training import Progress, evaluate, fit
+
+nn = mx.gluon.nn
+#: Of AlexNet: channels, kernel, stride, padding, and whether pooling follows.
+CONVOLUTIONS = (
+    (64, 11, 4, 2, True),
+    (192, 5, 1, 2, True),
+    (384, 3, 1, 1, False),
+    (256, 3, 1, 1, False),
+    (256, 3, 1, 1, True),
+)
+
+
+@dataclass
+class Step:
+    """What a step showed.
+
+    Attributes:
+        loss: Mean of its images.
+        logit: The largest magnitude among its logits.
+        dead: Share of every layer's units, or channels, that are 0 for all its images and places.
+        update: Root mean square of every weight's change, relative to that of the weight before.
+    """
+
+    loss: float
+    logit: float
+    dead: dict[str, float]
+    update: dict[str, float]
+
+
+@dataclass
+class Probe:
+    """Watches a network in training: give it to `fit` as ``after_step``.
+
+    Attributes:
+        chain: The network's layers; they are run imperatively, so that they can be watched.
+        warm_up: Steps over which the rate rises, in equal parts.
+        rate: That is reached.
+        every: Only every so many steps the updates are measured.
+        steps: What was seen.
+    """
+
+    chain: Any
+    warm_up: int = 0
+    rate: float = 0.0
+    every: int = 1
+    steps: list[Step] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Watch every layer that ends in a ReLU, and remember the weights."""
+        self.dead: dict[str, float] = {}
+        self.layers = {name: layer for name, layer in self.chain._children.items() if layer._children}
+        for name, layer in self.layers.items():
+            layer.register_forward_hook(partial(self._note, name))
+        self.before: dict[str, Any] = {}
+
+    def _note(self, name: str, layer: Any, inputs: Any, output: Any) -> None:
+        if mx.autograd.is_recording() and self._measured(len(self.steps) + 1):
+            with mx.autograd.pause():
+                units = output.reshape((output.shape[0], output.shape[1], -1)) > 0
+                self.dead[name] = 1 - float(units.max(axis=(0, 2)).mean().asscalar())
+                self.before[name] = layer.weight.data().copy()
+
+    def _measured(self, number: int) -> bool:
+        return number <= 10 or not number % self.every
+
+    def __call__(self, progress: Progress) -> None:
+        """Note what the step gave, and set the rate of the next."""
+        assert progress.tally.waiting is not None
+        output, _ = progress.tally.waiting
+        update = {}
+        for name, before in self.before.items():
+            change = (self.layers[name].weight.data() - before).norm() / before.norm()
+            update[name] = float(change.asscalar())
+        logit = float(output.logits.abs().max().asscalar())
+        self.steps.append(Step(float(output.losses.mean().asscalar()), logit, dict(self.dead), update))
+        self.dead.clear()
+        self.before.clear()
+        if self.warm_up:
+            progress.trainer.set_learning_rate(self.rate * min(1, (len(self.steps) + 1) / self.warm_up))
+
+
+class Stopped(Exception):
+    """Enough steps were made."""
+
+
+def first_steps(recipe: Recipe, warm_up: int, size: int, number: int, data: Examples) -> list[Step]:
+    """Follow the first steps of AlexNet.
+
+    Args:
+        recipe: How to train.
+        warm_up: Steps over which the rate rises.
+        size: Of the images, in pixels.
+        number: Of steps.
+        data: Training images.
+    """
+    net = alexnet(classes=10)
+    started = replace(recipe, learning_rate=recipe.learning_rate / max(1, warm_up))
+    mx.random.seed(0)
+    net.initialize(mx.init.create(recipe.initializer, **dict(recipe.initializer_settings)))
+    net(mx.nd.zeros((1, 3, size, size)))
+    probe = Probe(net.features, warm_up, recipe.learning_rate)
+
+    def after_step(progress: Progress) -> None:
+        probe(progress)
+        if len(probe.steps) == number:
+            raise Stopped
+
+    with contextlib.suppress(Stopped):
+        for _ in fit(net, data, recipe=started, after_step=after_step):
+            pass
+    return probe.steps
+
+
+def mixed_up(recipe: Recipe, size: int, seed: int, data: Examples) -> tuple[float, float, float]:
+    """Make the first step of AlexNet, and return the loss on the second batch: before, after it, and mixed up.
+
+    Mixed up is every parameter's change with its elements in another order: of the same size, without its direction.
+
+    Args:
+        recipe: How to train.
+        size: Of the images, in pixels.
+        seed: Of the weights, the order of images and dropout.
+        data: Training images.
+    """
+    net = alexnet(classes=10)
+    mx.random.seed(seed)
+    net.initialize(mx.init.create(recipe.initializer, **dict(recipe.initializer_settings)))
+    net(mx.nd.zeros((1, 3, size, size)))
+    parameters = net.collect_params().values()
+    before = [parameter.data().copy() for parameter in parameters]
+    images, labels = list(islice(data.batches(recipe.batch_size, order_of(seed, 1)), 2))[1]
+    second = [(mx.nd.array(images), labels)]
+
+    def stop(_: Progress) -> None:
+        raise Stopped
+
+    losses = [evaluate(net, second).loss]
+    with contextlib.suppress(Stopped):
+        for _ in fit(net, data, recipe=recipe, seed=seed, after_step=stop):
+            pass
+    losses.append(evaluate(net, second).loss)
+    for parameter, value in zip(parameters, before, strict=True):
+        change = (parameter.data() - value).reshape(-1)
+        parameter.set_data(value + mx.nd.shuffle(change).reshape(value.shape))
+    return losses[0], losses[1], evaluate(net, second).loss
+
+
+def narrow_alexnet(part: int) -> Any:
+    """Return AlexNet with a part of the channels and units of every layer, as one chain."""
+    net, dense = nn.HybridSequential(), 4096 // part
+    for channels, kernel, stride, padding, pooled in CONVOLUTIONS:
+        net.add(nn.Conv2D(channels // part, kernel, stride, padding, activation="relu"))
+        if pooled:
+            net.add(nn.MaxPool2D(3, strides=2))
+    for _ in range(2):
+        net.add(nn.Dense(dense, activation="relu"), nn.Dropout(0.5))
+    net.add(nn.Dense(10))
+    return net
