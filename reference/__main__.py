@@ -10,9 +10,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from reference.commands import OneLineParser, add_commands, size
+from reference.commands import add_commands
 from reference.metrics import Divergence
 from reference.models import get_model, list_models
+from reference.options import OneLineParser, size
 from reference.runs import Interrupted
 from reference.summary import NetworkSummary, summarize
 from reference.workers import ended_at_once

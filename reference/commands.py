@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -22,30 +22,13 @@ from reference.data import CLASS_NAMES, to_images
 from reference.datasets import FashionMNIST, Labelled, export, find, read_picture
 from reference.devices import start_mixed_precision
 from reference.metrics import EpochMetrics
-from reference.models import get_model, list_models, try_gpu
+from reference.models import get_model, list_models
 from reference.mxnet_compat import mx
+from reference.options import contexts, minutes, seed, size
 from reference.recipes import RECIPES, Recipe
 from reference.runs import Run, Setting
 from reference.training import Divergence, predictions
 from reference.workers import KINDS, Workers, joined
-
-LARGEST_SIZE = 32_768
-"""Above it the features of one image can be too many for MXNet's 32-bit sizes."""
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """A parser whose errors are one line, with exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong, without the usage."""
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
-def size(text: str) -> int:
-    """Read a size: an integer from 1 to `LARGEST_SIZE`."""
-    if not text.isdecimal() or not 1 <= int(text) <= LARGEST_SIZE:
-        raise argparse.ArgumentTypeError(f"{text!r}: allowed is an integer from 1 to {LARGEST_SIZE}")
-    return int(text)
 
 
 def add_commands(commands: Any) -> None:
@@ -58,10 +41,10 @@ def add_commands(commands: Any) -> None:
     train.add_argument("--batch-size", type=size, metavar="N", help="images in a step, default: the recipe's")
     train.add_argument("--channels", type=size, metavar="N", help="equal channels of an image, default: the recipe's")
     train.add_argument("--image-size", type=size, default=224, metavar="N", help="pixels, default: 224")
-    train.add_argument("--seed", type=int, default=0, metavar="N", help="of all that is random, default: 0")
+    train.add_argument("--seed", type=seed, default=0, metavar="N", help="of all that is random, default: 0")
     train.add_argument("--output", type=Path, metavar="DIR", help="folder of the run, default: runs/NAME-RECIPE")
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the folder")
-    train.add_argument("--checkpoint-minutes", type=float, default=10.0, metavar="N", help="between two, default: 10")
+    train.add_argument("--checkpoint-minutes", type=minutes, default=10.0, metavar="N", help="between two, default: 10")
     train.add_argument("--kvstore", choices=KINDS, default=KINDS[0], help="dist_...: with other workers, see README")
     train.add_argument("--amp", action="store_true", help="mixed precision, on a GPU")
     evaluate = commands.add_parser("evaluate", help="show what a checkpoint gets right", allow_abbrev=False)
@@ -86,20 +69,6 @@ def add_commands(commands: Any) -> None:
 
 def _warn(line: str) -> None:
     print(f"warning: {line}", file=sys.stderr, flush=True)
-
-
-def _contexts(text: str) -> list[Any]:
-    if text in ("auto", "cpu"):
-        return [try_gpu() if text == "auto" else mx.cpu()]
-    device, _, listed = text.partition(":")
-    numbers = (listed or "0").split(",")
-    if device != "gpu" or not all(number.isdecimal() for number in numbers) or len(set(numbers)) < len(numbers):
-        raise ValueError(f"--ctx {text}: allowed are auto, cpu, gpu, gpu:N and different ones as gpu:0,1")
-    contexts = [try_gpu(int(number)) for number in numbers]
-    for number, ctx in zip(numbers, contexts, strict=True):
-        if ctx.device_type != "gpu":
-            raise ValueError(f"--ctx {text}: no GPU {number} that this build of MXNet can use")
-    return contexts
 
 
 def _found(arguments: argparse.Namespace) -> FashionMNIST:
@@ -133,23 +102,23 @@ def _require_images_for_all(images: int, batch_size: int, workers: int, devices:
 
 def _train(arguments: argparse.Namespace) -> Iterator[Any]:
     """Train, a line an epoch; then draw the curves."""
-    recipe, contexts = _recipe(arguments), _contexts(arguments.ctx)
+    recipe, devices = _recipe(arguments), contexts(arguments.ctx)
     if recipe.mixed_precision:
-        if contexts[0].device_type != "gpu":
-            raise ValueError(f"--amp: mixed precision needs a GPU, and this would train on {contexts[0]}")
+        if devices[0].device_type != "gpu":
+            raise ValueError(f"--amp: mixed precision needs a GPU, and this would train on {devices[0]}")
         start_mixed_precision()
     net = get_model(arguments.name, classes=len(CLASS_NAMES))
     net.check_input((1, recipe.channels, arguments.image_size, arguments.image_size))
     net.hybridize(static_alloc=True)
     folder = arguments.output or Path("runs") / f"{arguments.name}-{arguments.recipe}"
     with joined(arguments.kvstore, lambda: f"; last checkpoint: {checkpoints.last(folder) or 'none'}") as workers:
-        for shown in _trained(arguments, net, recipe, folder, contexts, workers):
+        for shown in _trained(arguments, net, recipe, folder, devices, workers):
             if workers.rank == 0:
                 yield shown
 
 
 def _trained(
-    arguments: argparse.Namespace, net: Any, recipe: Recipe, folder: Path, contexts: list[Any], workers: Workers
+    arguments: argparse.Namespace, net: Any, recipe: Recipe, folder: Path, devices: list[Any], workers: Workers
 ) -> Iterator[Any]:
     """Train as one of the workers; see `_train`."""
     data, part = _found(arguments), (workers.rank, workers.size)
@@ -157,12 +126,12 @@ def _trained(
         _examples(found, arguments.limit, arguments.image_size, recipe.channels, part)
         for found in (data.train, data.test)
     ]
-    _require_images_for_all(len(parts[0]), recipe.batch_size, workers.size, len(contexts))
+    _require_images_for_all(len(parts[0]), recipe.batch_size, workers.size, len(devices))
     total = hashlib.sha256(b"".join(array.tobytes() for part in parts for array in (part.images, part.labels)))
     setting = Setting(arguments.name, len(CLASS_NAMES), arguments.image_size, recipe, arguments.seed, total.hexdigest())
-    run = Run(net, setting, folder, contexts, _warn, arguments.checkpoint_minutes, workers=workers)
+    run = Run(net, setting, folder, devices, _warn, arguments.checkpoint_minutes, workers=workers)
     progress = run.start(resume=arguments.resume)
-    where = ", ".join(map(str, contexts)) + (f" of {workers.size} workers" if workers.size > 1 else "")
+    where = ", ".join(map(str, devices)) + (f" of {workers.size} workers" if workers.size > 1 else "")
     what = f"{len(parts[0])} images from {data.place}, recipe {arguments.recipe}"
     yield f"{arguments.name} on {where}, {what}, to {folder}"
     columns = (TextColumn("epoch {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -188,7 +157,7 @@ def _line(metrics: EpochMetrics) -> str:
     )
 
 
-def _restored(path: Path, contexts: list[Any]) -> tuple[Any, int, int]:
+def _restored(path: Path, devices: list[Any]) -> tuple[Any, int, int]:
     """Return a checkpoint's network, its image size and its number of channels."""
     checkpoint = None
     if path.is_dir():
@@ -199,14 +168,14 @@ def _restored(path: Path, contexts: list[Any]) -> tuple[Any, int, int]:
             raise ValueError(f"{path}: no whole checkpoint is there")
     checkpoint = checkpoint or checkpoints.read(path)
     net = get_model(checkpoint.identity["network"], classes=int(checkpoint.identity["classes"]))
-    checkpoints.apply_parameters(checkpoint, net, contexts)
+    checkpoints.apply_parameters(checkpoint, net, devices)
     net.hybridize()
     return net, int(checkpoint.identity["image_size"]), int(checkpoint.identity["recipe.channels"])
 
 
 def _evaluate(arguments: argparse.Namespace) -> Iterator[Any]:
     """Show accuracy, accuracy by class and the confusion matrix on the test images."""
-    net, image_size, channels = _restored(arguments.checkpoint, _contexts(arguments.ctx))
+    net, image_size, channels = _restored(arguments.checkpoint, contexts(arguments.ctx))
     test = _examples(_found(arguments).test, arguments.limit, image_size, channels)
     counts = np.zeros((len(CLASS_NAMES), len(CLASS_NAMES)), np.int64)
     for output, labels in predictions(net, test):
@@ -221,11 +190,11 @@ def _evaluate(arguments: argparse.Namespace) -> Iterator[Any]:
 
 def _predict(arguments: argparse.Namespace) -> Iterator[Any]:
     """Show the likeliest classes of each image with their probabilities."""
-    contexts = _contexts(arguments.ctx)
-    net, image_size, channels = _restored(arguments.checkpoint, contexts)
+    devices = contexts(arguments.ctx)
+    net, image_size, channels = _restored(arguments.checkpoint, devices)
     for path in arguments.images:
         image = to_images(read_picture(path, size=None)[np.newaxis], image_size, channels)
-        probabilities = mx.nd.softmax(net(mx.nd.array(image, ctx=contexts[0])))[0].asnumpy()
+        probabilities = mx.nd.softmax(net(mx.nd.array(image, ctx=devices[0])))[0].asnumpy()
         best = np.argsort(-probabilities)[: arguments.top]
         yield f"{path}: " + ", ".join(f"{CLASS_NAMES[label]} {probabilities[label]:.4f}" for label in best)
 

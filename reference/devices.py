@@ -43,6 +43,25 @@ def together(outputs: Sequence[StepOutput]) -> StepOutput:
     return StepOutput(*(mx.nd.concat(*(part.as_in_context(ctx) for part in kind), dim=0) for kind in kinds))
 
 
+def introduce(trainer: Any) -> None:
+    """Give all devices and workers the weights and statistics of the first, before the first step.
+
+    A trainer would do so in its first step, after backward, and take from all but one what their parts of the batch
+    gave their statistics.
+    """
+    alone = len(trainer._contexts) == 1 and trainer._kvstore_params["kvstore"] == "device"
+    if alone or trainer._kv_initialized:
+        return
+    for parameter in trainer._params:
+        # A forward in predict mode leaves weights in a layout of oneDNN's own, which MXNet fails to send without a
+        # word, and setting their values keeps the layout: new arrays.
+        value = parameter.list_data()[0].asnumpy()
+        parameter.initialize(mx.init.Zero(), ctx=parameter.list_ctx(), force_reinit=True)
+        parameter.set_data(mx.nd.array(value, dtype=value.dtype))
+    trainer._init_kvstore()
+    trainer._init_params()
+
+
 def share_statistics(trainer: Any) -> None:
     """Give every device and every worker the mean of all their running statistics.
 

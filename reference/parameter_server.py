@@ -24,7 +24,7 @@ GROUPS = {"scheduler": 1, "server": 2, "worker": 4}
 PATIENCE = "PS_HEARTBEAT_TIMEOUT"
 """Environment variable of ps-lite: seconds of silence after which a process counts as dead."""
 
-TO_JOIN = 600.0
+TO_JOIN = 300.0
 """Seconds that a process waits for the others of its job at the beginning."""
 
 
@@ -53,7 +53,12 @@ def serve(mxnet: Any) -> NoReturn:
     patience = begin_heartbeat()
     store = mxnet.kv.create("dist")
     observed = ("worker", "server") if role() == "scheduler" else ("scheduler",)
-    with watched(store, observed, patience), time_limit(TO_JOIN, lambda: None if has_joined(store) else not_joined()):
+
+    def late() -> None:
+        if not has_joined(store, observed[0]):
+            not_joined()
+
+    with watched(store, observed, patience), time_limit(TO_JOIN, late):
         mxnet.kvstore.kvstore_server.KVStoreServer(store).run()
     raise SystemExit
 
@@ -75,7 +80,7 @@ def begin_heartbeat() -> int:
 def watched(
     store: Any, observed: Sequence[str], patience: int, last_words: Callable[[], str] = lambda: ""
 ) -> Iterator[None]:
-    """Meanwhile, end the process if a process of the observed roles is silent.
+    """Meanwhile, once the job is complete, end this process if one of the observed roles is silent.
 
     Args:
         store: MXNet's distributed store.
@@ -86,6 +91,11 @@ def watched(
     done = threading.Event()
 
     def watch() -> None:
+        # MXNet crashes when it is asked before it has begun to join, which it has long done after this time.
+        while not done.wait(2) and not has_joined(store, observed[0]):
+            pass
+        # Until then ps-lite counts from a time before the job was complete.
+        done.wait(patience)
         while not done.wait(0.5):
             for each in observed:
                 if count := silent(store, each, patience):
@@ -101,15 +111,15 @@ def watched(
 
 
 def silent(store: Any, group: str, patience: int) -> int:
-    """Return how many processes of a role this one has had no heartbeat of; none as long as it has not joined."""
+    """Return how many processes of a role this one has had no heartbeat of for `patience` seconds."""
     count = ctypes.c_int()
     _call("MXKVStoreGetNumDeadNode", store.handle, GROUPS[group], ctypes.byref(count), patience)
     return count.value
 
 
-def has_joined(store: Any) -> bool:
-    """Whether all processes of the job have found each other; ps-lite gives no rank before."""
-    return bool(_call("MXKVStoreGetRank", store.handle, ctypes.byref(ctypes.c_int()), check=False) == 0)
+def has_joined(store: Any, observed: str) -> bool:
+    """Whether all processes of the job have found each other: from then on those observed are too silent for -1 s."""
+    return silent(store, observed, -1) > 0
 
 
 @contextmanager
@@ -143,10 +153,7 @@ def free(store: Any) -> None:
     store.handle = ctypes.c_void_p(None)
 
 
-def _call(name: str, *arguments: Any, check: bool = True) -> int:
+def _call(name: str, *arguments: Any) -> None:
     """Call a function of MXNet's C interface that has none in Python; the lock of Python is free meanwhile."""
     base = sys.modules["mxnet.base"]
-    code = int(getattr(base._LIB, name)(*arguments))
-    if check:
-        base.check_call(code)
-    return code
+    base.check_call(getattr(base._LIB, name)(*arguments))

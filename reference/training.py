@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.batches import Batch, Data, Examples, batches_of
-from reference.devices import divided, objectives, share_statistics, together
+from reference.devices import divided, introduce, objectives, share_statistics, together
 from reference.initialization import complete, contexts_of
 from reference.metrics import Divergence, EpochMetrics, Metrics, StepOutput, Tally
 from reference.mxnet_compat import HybridBlock, mx
@@ -124,7 +124,6 @@ def train_epoch(
         step = progress.step + 1
         images, labels = on_device(batch, ctx)
         complete(net, images, step_seed(seed, 0, 0))
-        workers.introduce(progress.trainer)
         images = augmented(images, recipe, np.random.default_rng((own_seed, epoch, step)))
         mx.random.seed(step_seed(own_seed, epoch, step))
         (whole,) = workers.total(len(labels))
@@ -142,7 +141,7 @@ def train_step(net: HybridBlock, trainer: Any, batch: Batch, divide_by: int) -> 
     """Make one step: forward in train mode, backward, and an update by the mean gradient.
 
     Args:
-        net: Maps images to logits (N, classes).
+        net: Maps images to logits (N, classes); on several devices its weights must be drawn already.
         trainer: Gluon's Trainer of its parameters.
         batch: Images of MXNet's, and labels; divided over the network's devices.
         divide_by: What the summed gradient of the images, of all devices and workers, is divided by.
@@ -151,6 +150,7 @@ def train_step(net: HybridBlock, trainer: Any, batch: Batch, divide_by: int) -> 
         ValueError: If there are more devices than images.
     """
     parts = divided(batch, trainer._contexts)
+    introduce(trainer)
     with mx.autograd.record():
         outputs = [forward(net, part) for part in parts]
         starts = objectives([output.losses for output in outputs], trainer)

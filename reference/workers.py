@@ -48,17 +48,22 @@ class Workers:
         self._meanwhile = ExitStack()
 
     def total(self, *values: float) -> tuple[float, ...]:
-        """Return the sums of the workers' values, in float64; each waits for all others to call it."""
+        """Return the sums of the workers' values, in float64; each waits for all others to call it.
+
+        MXNet's server rounds float64 to float32, on some days. So every value is sent as four integers of 16 bits, in
+        a row of the worker's own, and the rows are added up here, in the same order on every worker.
+        """
         if self.store is None:
             return values
-        key = KEY + len(values)
+        key, rows = KEY + len(values), np.zeros((self.size, 4 * len(values)), np.float32)
         if len(values) not in self._lengths:
             self._lengths.add(len(values))
-            self.store.init(key, mx.nd.zeros(len(values), dtype="float64"))
+            self.store.init(key, mx.nd.array(rows))
+        rows[self.rank] = np.array(values, np.float64).view(np.uint16)
         # pushpull may write into what is pushed, so neither array is used again.
-        sums = mx.nd.zeros(len(values), dtype="float64")
-        self.store.pushpull(key, mx.nd.array(np.array(values, np.float64), dtype="float64"), out=sums)
-        return tuple(float(value) for value in sums.asnumpy())
+        gathered = mx.nd.zeros(rows.shape)
+        self.store.pushpull(key, mx.nd.array(rows), out=gathered)
+        return tuple(gathered.asnumpy().astype(np.uint16).view(np.float64).sum(axis=0).tolist())
 
     def require_same(self, what: str, mine: str) -> None:
         """Make sure that all workers have what worker 0 has.
@@ -71,19 +76,6 @@ class Workers:
         (others,) = self.total(number != first)
         if others:
             raise ValueError(f"{others:g} of {self.size} workers have {what} other than worker 0's")
-
-    def introduce(self, trainer: Any) -> None:
-        """Give all workers the weights of worker 0, through a trainer that has made no step yet."""
-        if self.store is None or trainer._kv_initialized:
-            return
-        for parameter in trainer._params:
-            # A forward in predict mode leaves weights in a layout of oneDNN's own, which MXNet fails to send without a
-            # word, and setting their values keeps the layout: new arrays.
-            value = parameter.list_data()[0].asnumpy()
-            parameter.initialize(mx.init.Zero(), ctx=parameter.list_ctx(), force_reinit=True)
-            parameter.set_data(mx.nd.array(value, dtype=value.dtype))
-        trainer._init_kvstore()
-        trainer._init_params()
 
     def leave(self) -> None:
         """Part with the other workers in good order, once all have come to this."""

@@ -1,9 +1,14 @@
-"""A small run in a process of its own, which may be killed: ``python a_run.py DIR [--resume] [--kill WHEN N]``."""
+"""A small run in a process of its own, which may be killed: ``python a_run.py DIR [--resume] [--kill WHEN N]``.
+
+``python a_run.py DIR --moments N --seed S`` makes N runs in DIR/0, DIR/1, ..., each killed at a random moment and then
+resumed to its end. They are forked from this process, which never computes, so that MXNet is imported once.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 import time
@@ -56,6 +61,39 @@ def kill_at(when: str, number: int) -> None:
     setattr(owner, places[when], patched)
 
 
+def forked(folder: Path, *, resume: bool) -> int:
+    """Start a run in a process forked from this one, and return its id."""
+    process = os.fork()
+    if process:
+        return process
+    try:
+        np.savez(folder / "final.npz", **finish(new_run(folder), resume=resume))
+    finally:
+        os._exit((folder / "final.npz").is_file() - 1)
+
+
+def kill_at_moments(folder: Path, number: int, seed: int) -> None:
+    """Kill runs at random moments until as many as asked for were killed before their end, and resume each."""
+    start = time.monotonic()
+    assert 0 == os.waitpid(forked(folder, resume=False), 0)[1]
+    duration, draw, killed = time.monotonic() - start, np.random.default_rng(seed), 0
+    while killed < number:
+        place, moment = folder / str(killed), draw.uniform(0, duration)
+        place.mkdir(exist_ok=True)
+        process = forked(place, resume=False)
+        time.sleep(moment)
+        os.kill(process, signal.SIGKILL)
+        if os.waitpid(process, 0)[1] != signal.SIGKILL:
+            shutil.rmtree(place)
+            continue
+        saved = sorted(path.name for path in place.iterdir())
+        print(
+            f"moment {killed} of seed {seed}: killed after {moment:.3f} of {duration:.3f} s, with {saved}", flush=True
+        )
+        assert 0 == os.waitpid(forked(place, resume=True), 0)[1]
+        killed += 1
+
+
 def main() -> None:
     """Run, and write the final parameters beside the checkpoints."""
     parser = argparse.ArgumentParser()
@@ -63,7 +101,12 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--kill", nargs=2, metavar=("WHEN", "N"))
     parser.add_argument("--slow", type=float, default=0.0, metavar="SECONDS", help="after every step")
+    parser.add_argument("--moments", type=int, metavar="N", help="make N runs, each killed at a random moment")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the moments")
     arguments = parser.parse_args()
+    if arguments.moments:
+        kill_at_moments(arguments.folder, arguments.moments, arguments.seed)
+        return
     if arguments.kill:
         kill_at(arguments.kill[0], int(arguments.kill[1]))
     run = new_run(arguments.folder, after_step=lambda progress: time.sleep(arguments.slow))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reference import ResNet, checkpoints, commands, data, models, training
+from reference import ResNet, checkpoints, data, models, options, training
 from reference.__main__ import main
 from reference.data import load_subset
 from reference.mxnet_compat import mx
@@ -157,6 +157,9 @@ def test_data_export_writes_image_folders(capsys: pytest.CaptureFixture[str], tm
         ("train tiny --ctx tpu", "--ctx tpu: allowed are auto, cpu, gpu, gpu:N and different ones as gpu:0,1"),
         ("train tiny --ctx gpu:9", "--ctx gpu:9: no GPU 9 that this build of MXNet can use"),
         ("train tiny --ctx gpu:0,0", "--ctx gpu:0,0: allowed are"),
+        ("train tiny --seed -1", "argument --seed: '-1': allowed is an integer of at least 0"),
+        ("train tiny --checkpoint-minutes nan", "argument --checkpoint-minutes: 'nan': allowed is a number of minutes"),
+        ("train tiny --checkpoint-minutes soon", "'soon': allowed is a number of minutes"),
         ("train tiny --ctx cpu --amp", "--amp: mixed precision needs a GPU, and this would train on cpu(0)"),
         ("train tiny --kvstore dist_sync", "the environment names no job: DMLC_ROLE, DMLC_NUM_WORKER,"),
         ("train tiny --kvstore dist_async", "argument --kvstore: invalid choice: 'dist_async'"),
@@ -231,8 +234,8 @@ def test_extras_are_named_where_they_are_missing(
 
 def test_gpu_is_used_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """`--ctx gpu:1` is the second GPU, `gpu:0,2` the first and the third, `auto` the best device."""
-    monkeypatch.setattr(commands, "try_gpu", lambda index=0: mx.gpu(index))
-    assert [mx.gpu(1)] == commands._contexts("gpu:1")
-    assert [mx.gpu(0), mx.gpu(2)] == commands._contexts("gpu:0,2")
-    assert [mx.gpu(0)] == commands._contexts("gpu") == commands._contexts("auto")
-    assert [mx.cpu()] == commands._contexts("cpu")
+    monkeypatch.setattr(options, "try_gpu", lambda index=0: mx.gpu(index))
+    assert [mx.gpu(1)] == options.contexts("gpu:1")
+    assert [mx.gpu(0), mx.gpu(2)] == options.contexts("gpu:0,2")
+    assert [mx.gpu(0)] == options.contexts("gpu") == options.contexts("auto")
+    assert [mx.cpu()] == options.contexts("cpu")

@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -81,6 +82,15 @@ def test_killed_run_ends_bit_identical(
     assert_same(uninterrupted[0], final(tmp_path))
     assert uninterrupted[1] == log(tmp_path)
     assert not list(tmp_path.glob(f"*{files.UNFINISHED}"))
+
+
+def test_runs_killed_at_random_moments_end_bit_identical(uninterrupted: tuple[Any, Any], tmp_path: Path) -> None:
+    """Killed at 20 random moments, start and end of a run included, and resumed, it ends bit for bit the same."""
+    seed = int(time.time())
+    assert 0 == start(tmp_path, "--moments", "20", "--seed", str(seed))
+    for moment in range(20):
+        assert_same(uninterrupted[0], final(tmp_path / str(moment)))
+        assert uninterrupted[1] == log(tmp_path / str(moment))
 
 
 def test_told_to_stop_in_an_evaluation_saves(uninterrupted: tuple[Any, Any], tmp_path: Path) -> None:
@@ -194,6 +204,19 @@ def test_diverged_weights_are_not_saved(tmp_path: Path) -> None:
     with pytest.raises(Divergence, match=r"epoch 1, step 1: the loss is nan at learning rate 0\.01"):
         list(run.epochs(progress, broken, TEST))
     assert [] == checkpoints.paths(tmp_path)
+
+
+def test_divergence_after_resuming_knows_the_checkpoint(tmp_path: Path) -> None:
+    """A resumed run that diverges at once has the checkpoint it went on from, not the damaged one after it."""
+    start(tmp_path, "--kill", "step", "5")
+    good = checkpoints.paths(tmp_path)[-1]
+    (tmp_path / "checkpoint-0009-000000.npz").write_bytes(b"damaged")
+    run = new_run(tmp_path)
+    progress = run.start(resume=True)
+    broken = training.Examples(TRAIN.images * np.float32(np.inf), TRAIN.labels)
+    with pytest.raises(Divergence):
+        list(run.epochs(progress, broken, TEST))
+    assert good == run.saved
 
 
 def test_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
