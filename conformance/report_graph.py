@@ -24,6 +24,7 @@ class Row:
     Attributes:
         position: Its place in the network's order.
         error: Its relative error where it is known.
+        follows: Whether it reads from the row before.
         arcs: Skipping connections that end here: distance in rows, and the lane it runs in.
     """
 
@@ -33,6 +34,7 @@ class Row:
     attributes: str
     shape: str
     error: float | None
+    follows: bool
     arcs: tuple[tuple[int, int], ...]
 
     @property
@@ -69,7 +71,8 @@ def rows(drawing: Mapping[str, Any] | None, errors: Mapping[int, float | None]) 
         arcs = tuple((distance, distance % LANES) for distance in distances)
         shape = "×".join(map(str, node["shape"]))
         error = errors.get(position) if errors else fused.get(position)
-        found.append(Row(position, node["operator"], node["layer"], node["attributes"], shape, error, arcs))
+        told = (node["operator"], node["layer"], node["attributes"], shape)
+        found.append(Row(position, *told, error, position - 1 in node["inputs"], arcs))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,16 +15,19 @@ from matplotlib.figure import Figure
 
 #: Readable on the light page and on the dark one: at least 3:1 beside either.
 ACTUAL, BOUND = "#3b82c4", "#d1495b"
+#: Points up to which each of them is marked on a line.
+DOTTED = 40
 #: Names of the parts of a figure to which others refer.
 NAMED = re.compile(r'(?<=id=")[mp][0-9a-f]{10}|(?<=#)[mp][0-9a-f]{10}')
 #: Names that Matplotlib gives to the other parts, the same in every figure of the page.
 PART = re.compile(r' id="[A-Za-z.0-9]+_\d+"')
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Any]:
-    """A figure in inches, with one pair of axes and nothing behind it."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+def _figure(width: float, height: float, left: float = 0.7) -> tuple[Figure, Any]:
+    """A figure in inches, with one pair of axes this far from the left, and nothing behind it."""
+    figure = Figure(figsize=(width, height))
     FigureCanvasSVG(figure)
+    figure.subplots_adjust(left / width, 0.45 / height, 1 - 0.1 / width, 1 - 0.1 / height)
     figure.patch.set_visible(False)
     axes = figure.add_subplot()
     axes.patch.set_visible(False)
@@ -63,13 +67,17 @@ def errors_by_layer(name: str, points: Sequence[Mapping[str, Any]]) -> Markup | 
     if not any(errors):
         return None
     figure, axes = _figure(7.2, 2.2)
-    axes.plot([error or None for error in errors], ".-", color=ACTUAL, markersize=4, linewidth=1, label="error")
+    style = ".-" if len(errors) <= DOTTED else "-"
+    axes.plot([error or None for error in errors], style, color=ACTUAL, markersize=4, linewidth=1, label="error")
     bounds = [_relative(point["allowed"], point["scale"]) or None for point in points]
     if any(bounds):
         axes.plot(bounds, color=BOUND, linestyle="--", linewidth=1, label="bound")
         over = [e if e and b and e > b else None for e, b in zip(errors, bounds, strict=True)]
         axes.plot(over, "x", color=BOUND, markersize=7)
     axes.set(yscale="log", xlabel="layers, from the images to the logits", ylabel="error / size")
+    axes.minorticks_off()
+    low, high = (math.log10(limit) for limit in axes.get_ylim())
+    axes.set_ylim(10 ** math.floor(low), 10 ** math.ceil(high))
     axes.legend(frameon=False, ncols=2, loc="lower right")
     worst = max(error or 0 for error in errors)
     zero = sum(error == 0 for error in errors)
@@ -113,7 +121,7 @@ def shares(rows: Mapping[str, Iterable[float]]) -> Markup | None:
     dots = [(place, share) for place, values in enumerate(rows.values()) for share in values if share]
     if not dots:
         return None
-    figure, axes = _figure(7.2, 0.8 + 0.24 * len(rows))
+    figure, axes = _figure(7.2, 0.8 + 0.24 * len(rows), left=3.4)
     axes.plot([share for _, share in dots], [place for place, _ in dots], "o", color=ACTUAL, markersize=4, alpha=0.8)
     axes.axvline(1.0, color=BOUND, linestyle="--", linewidth=1)
     axes.set(xscale="log", xlabel="error / tolerance (dashed: the tolerance)")

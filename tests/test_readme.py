@@ -19,11 +19,11 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON_BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 HELPS = (
     ("pytest", "--pyargs", "conformance"),
-    *(("conformance", command) for command in ("catalogue", "doctor", "record", "compare", "export")),
+    *(("conformance", command) for command in ("catalogue", "doctor", "record", "compare", "diff", "export")),
     *(("reference", command) for command in ("list", "summary", "train", "evaluate", "predict", "data")),
 )
-OTHER_PROGRAMS = {"--group", "--only"}
-"""Options of pip, and of what `nox -s faults` runs."""
+OTHER_PROGRAMS = {"--group", "--only", "--pictures"}
+"""Options of pip, and of what `nox -s faults` and `nox -s browser` run."""
 
 
 def help_of(*command: str) -> str:

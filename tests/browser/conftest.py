@@ -10,6 +10,11 @@ from playwright.sync_api import sync_playwright
 from chromium import NoBrowser, Opener, launch
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that renews the pictures in ``docs/images``."""
+    parser.addoption("--pictures", action="store_true", help="write the pictures of docs/images again")
+
+
 @pytest.fixture(scope="session")
 def open_page() -> Iterator[Opener]:
     """Give what opens pages; without a browser the run ends with one line, as nothing would be tested."""
