@@ -9,10 +9,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from conformance.comparison import Array, largest_difference
+from conformance.device_layers import operators
+from conformance.layerwise import layer_names
 from conformance.rounding import cancelled_biases
 from conformance.specification import SPECIFICATIONS
 from conformance.subject import Subject
@@ -20,6 +23,7 @@ from conformance.tolerances import (
     BATCH_INDEPENDENCE,
     CANCELLED_BIAS,
     DERIVATIVE,
+    DEVICE_LAYERS,
     FLOAT32_LAYERS,
     FUSED_LOGITS,
     RUNNING_STATISTICS,
@@ -93,6 +97,17 @@ def derivative(bench: Workbench) -> float:
     return min(found)
 
 
+def operators_alone(bench: Workbench) -> float:
+    """Every operator by itself in float32 against float64, forward and backward: what no device can be held to."""
+    worst = 0.0
+    for operator in operators(bench, layer_names(bench.graph)):
+        wide = replace(operator, values={name: value.astype(np.float64) for name, value in operator.values.items()})
+        precise = wide.run(bench.ctx)
+        for name, value in operator.run(bench.ctx).items():
+            worst = max(worst, relative(precise[name], value) if precise[name].any() else 0.0)
+    return worst
+
+
 MEASURES: tuple[tuple[Tolerance, Callable[[Workbench], float]], ...] = (
     (FUSED_LOGITS, fused_logits),
     (BATCH_INDEPENDENCE, batch_independence),
@@ -100,6 +115,7 @@ MEASURES: tuple[tuple[Tolerance, Callable[[Workbench], float]], ...] = (
     (RUNNING_STATISTICS, running_statistics),
     (FLOAT32_LAYERS, float32_layers),
     (DERIVATIVE, derivative),
+    (DEVICE_LAYERS, operators_alone),
 )
 
 

@@ -131,8 +131,8 @@ class OnDevice:
         """
         images = self.cpu.images(self.cpu.shape(2, train=True))
         expected = self._loss(self.cpu, self.cpu.net(), images)
-        AMP.init(target_dtype=HALF)
         net, images = self.bench.net(), images.as_in_context(self.bench.ctx)
+        AMP.init(target_dtype=HALF)  # from here on operators cast: the network was built and traced without
         trainer = mx.gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 1e-3}, kvstore=None)
         AMP.init_trainer(trainer)
         moved = next(p for p in net.collect_params().values() if p.grad_req != "null")

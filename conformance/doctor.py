@@ -22,6 +22,7 @@ SWITCHES = (
     "CUDA_VISIBLE_DEVICES",
     "CUBLAS_",
     "OPENBLAS_",
+    "GLUON_CONFORMANCE_",
 )
 """Environment variables that change numbers or code paths start like this."""
 

@@ -205,6 +205,8 @@ class Request:
                 raise pytest.UsageError(result.text)
             # A stage that ended the process here is tried once more, so that a check fails by name.
             POOL.worker(subject).fatal_stages.clear()
+        if getattr(self.config.option, "numprocesses", None):
+            POOL.close()  # xdist's processes run the checks, and may wait for the place that this one has on a GPU
 
     def parameters(self) -> list[Any]:
         """The requested cases as pytest's parameters."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from catalogue_runs import SUBJECT, Project, new_project
-from conformance import Subject, preflight, worker
+from conformance import Subject, preflight, record, worker
 from conformance.devices import A_SUBJECT, Device, Turn, device_of
 from conformance.doctor import Unusable
 from conformance.machine_code import MachineCode
@@ -57,13 +59,12 @@ def test_places_on_a_device_are_taken_in_turn(tmp_path: Path) -> None:
 def test_pool_runs_a_subject_on_its_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A worker of a GPU run has a numbered device and a place on it, and another process for other switches."""
     found = Findings("gpu", facts={"features": ["CUDA"], "gpus": 2, "gpu_error": ""}, code=BUILD)
-    found = Findings(
-        **{**vars(found), "devices": (device(0), device(1)), "driver": {"found": True, "error": "", "version": 1}}
-    )
+    driver = {"found": True, "error": "", "version": 12040}
+    found = dataclasses.replace(found, devices=(device(0), device(1)), driver=driver)
     for module in (preflight, worker):
         monkeypatch.setattr(module, "preflight", lambda ctx: found)
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw3")
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     pool = Pool(Settings("gpu"))
     plain = pool.worker(MINE)
     assert "gpu:1" == plain.settings.ctx
@@ -73,6 +74,20 @@ def test_pool_runs_a_subject_on_its_device(monkeypatch: pytest.MonkeyPatch, tmp_
     assert pool.turn is not None
     pool.close()
     assert pool.turn is None
+
+
+def test_recording_names_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording made on a GPU names the device, the driver and the switches."""
+    found = Findings("gpu", facts={"features": ["CUDA"], "gpus": 2, "gpu_error": "", "mxnet": "1.9.1"}, code=BUILD)
+    driver = {"found": True, "error": "", "version": 12040}
+    found = dataclasses.replace(found, devices=(device(0, capability=(9, 0)), device(1)), driver=driver)
+    for module in (preflight, record):
+        monkeypatch.setattr(module, "preflight", lambda ctx: found)
+    monkeypatch.setattr(record, "ask", lambda question: {**found.facts, "numpy": "1.23.5"})
+    facts = record.describe_machine("gpu")
+    assert "GPU 1 (A, compute capability 8.6)" == facts["device"]
+    assert "CUDA 12040" == facts["driver"]
+    assert "NVIDIA_TF32_OVERRIDE=0 MXNET_ENFORCE_DETERMINISM=1" in facts["on the device"]
 
 
 @pytest.mark.parametrize(("ctx", "tf32"), [("gpu:1", "0"), ("cpu", None)])
