@@ -105,6 +105,21 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session(python=MAIN_PYTHON)
+def docs(session: nox.Session) -> None:
+    """Build the site, where a warning is an error, and run every code block of every page; arguments go to pytest."""
+    session.install("-e", ".[cpu,train]", *nox.project.dependency_groups(PYPROJECT, "docs"))
+    session.run("python", "-m", "mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
+    session.run("python", "-m", "pytest", "tests/docs", *_workers(session.posargs), *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(python=MAIN_PYTHON)
+def browser(session: nox.Session) -> None:
+    """Open the pages in headless Chromium (Debian's package `chromium`); arguments go to pytest."""
+    session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, "browser"))
+    session.run("python", "-m", "pytest", "tests/browser", *session.posargs)
+
+
+@nox.session(python=MAIN_PYTHON)
 def snapshots(session: nox.Session) -> None:
     """Record the snapshots again and show what changed."""
     session.install("-e", ".[cpu]")
