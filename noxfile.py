@@ -98,6 +98,15 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(python=MAIN_PYTHON)
+def browser(session: nox.Session) -> None:
+    """Open report and site in headless Chromium: console, filters, links, zoom, a phone's width, accessibility."""
+    if not any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
+        session.error("the browser tests need Chromium: apt-get install chromium")
+    session.install("-e", ".[cpu,report]", *nox.project.dependency_groups(PYPROJECT, "browser", "docs"))
+    session.run("python", "-m", "pytest", "tests/browser", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(python=MAIN_PYTHON)
 def lint(session: nox.Session) -> None:
     """Run every hook of .pre-commit-config.yaml on all files."""
     session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, "lint"))
@@ -110,13 +119,6 @@ def docs(session: nox.Session) -> None:
     session.install("-e", ".[cpu,train]", *nox.project.dependency_groups(PYPROJECT, "docs"))
     session.run("python", "-m", "mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
     session.run("python", "-m", "pytest", "tests/docs", *_workers(session.posargs), *session.posargs, env=ONE_THREAD)
-
-
-@nox.session(python=MAIN_PYTHON)
-def browser(session: nox.Session) -> None:
-    """Open the pages in headless Chromium (Debian's package `chromium`); arguments go to pytest."""
-    session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, "browser"))
-    session.run("python", "-m", "pytest", "tests/browser", *session.posargs)
 
 
 @nox.session(python=MAIN_PYTHON)

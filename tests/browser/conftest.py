@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from chromium import NoBrowser, Opener, launch
 from playwright.sync_api import sync_playwright
+
+from chromium import NoBrowser, Opener, launch
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that renews the pictures in ``docs/images``."""
+    parser.addoption("--pictures", action="store_true", help="write the pictures of docs/images again")
 
 
 @pytest.fixture(scope="session")

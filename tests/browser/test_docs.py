@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from chromium import DESKTOP, PHONE, Opener
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +31,7 @@ SCREENSHOTS = {
     "docs-check.png": ("checks/execution.html", DESKTOP, True),
     "docs-phone.png": ("pitfalls/shapes.html", PHONE, False),
 }
-"""Taken again with `DOCS_SCREENSHOTS=1 nox -s browser`."""
+"""Taken again with `nox -s browser -- --pictures`."""
 
 
 @pytest.fixture(scope="session")
@@ -81,11 +82,11 @@ def test_diagram_has_a_name(site: Path, open_page: Opener) -> None:
 
 
 @pytest.mark.parametrize("name", SCREENSHOTS)
-def test_screenshot_is_kept(name: str, site: Path, open_page: Opener) -> None:
+def test_screenshot_is_kept(name: str, site: Path, open_page: Opener, request: pytest.FixtureRequest) -> None:
     """The pictures of the site in docs/images exist; where asked for, they are taken again."""
     page, size, dark = SCREENSHOTS[name]
     opened = open_page((site / page).as_uri(), size, dark=dark)
-    if os.environ.get("DOCS_SCREENSHOTS"):
+    if request.config.getoption("--pictures"):
         opened.page.screenshot(path=ROOT / "docs" / "images" / name)
 
     assert (ROOT / "docs" / "images" / name).is_file()

@@ -20,11 +20,14 @@ ROOT = Path(__file__).parents[2]
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 SETTING_UP = {"python -m venv .venv", ". .venv/bin/activate", "pre-commit install"}
 """Commands of other programs that take no argument of ours."""
-REQUEST = (
-    "import sys; from _pytest.config import _prepareconfig; from conformance.request import Request; "
-    "config = _prepareconfig(sys.argv[1:]); "
-    "hasattr(config.option, 'conformance_subjects') and Request.from_options(config)"
-)
+REQUEST = """
+import sys
+from _pytest.config import _prepareconfig
+config = _prepareconfig(sys.argv[1:])
+if hasattr(config.option, "conformance_subjects"):
+    from conformance.request import Request
+    Request.from_options(config)
+"""
 """Reads a command line of pytest as pytest does, and the request in it as the suite does."""
 CATALOGUE = ("--pyargs", "conformance")
 

@@ -21,9 +21,9 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+
 from blocks import Block, all_pages, blocks
 from commands import commands, parse
-
 from conformance.expected_failures import read_file
 
 PAGES = {page: list(blocks(text)) for page, text in all_pages().items()}
