@@ -14,14 +14,16 @@ from conformance.specification import SPECIFICATIONS
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md", "examples/downstream/README.md")
+SITE = tuple(str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").rglob("*.md")))
+"""The site's pages; MkDocs checks their links."""
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 HELPS = (
     ("pytest", "--pyargs", "conformance"),
     *(("conformance", command) for command in ("catalogue", "doctor", "record", "compare")),
     *(("reference", command) for command in ("list", "summary", "train", "evaluate", "predict", "data")),
 )
-OTHER_PROGRAMS = {"--group", "--only"}
-"""Options of pip, and of what `nox -s faults` runs."""
+OTHER_PROGRAMS = {"--group", "--only", "--pictures"}
+"""Options of pip, and of what `nox -s faults` and `nox -s browser` run."""
 
 
 def help_of(*command: str) -> str:
@@ -49,7 +51,7 @@ def test_every_option_exists_and_is_explained() -> None:
     existing = set[str]().union(*map(options, helps.values())) | OTHER_PROGRAMS
     own = helps[HELPS[0]].partition("conformance of MXNet Gluon networks:\n")[2].partition("\n\n")[0]
 
-    for page in PAGES:
+    for page in (*PAGES, *SITE):
         assert set() == options((ROOT / page).read_text(encoding="utf-8")) - existing, page
     assert {"--subject", "--family"} <= options(own)
     assert set() == options(own) - options(README)
@@ -59,7 +61,7 @@ def test_every_command_exists() -> None:
     """Every command of the two packages that a page names is in their help."""
     for package in ("conformance", "reference"):
         existing = set(re.findall(r"^    (\w+) ", help_of(package), re.MULTILINE))
-        for page in PAGES:
+        for page in (*PAGES, *SITE):
             text = (ROOT / page).read_text(encoding="utf-8")
             assert set() == set(re.findall(rf"python -m {package} (\w+)", text)) - existing, page
 
@@ -69,7 +71,7 @@ def test_every_session_exists() -> None:
     tree = ast.parse((ROOT / "noxfile.py").read_text(encoding="utf-8"))
     sessions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.decorator_list}
 
-    for page in PAGES:
+    for page in (*PAGES, *SITE):
         named = set(re.findall(r"nox -s (\w+)", (ROOT / page).read_text(encoding="utf-8")))
         assert set() == named - sessions, page
     assert {"cpu", "tests", "gpu"} <= set(re.findall(r"nox -s (\w+)", README))
@@ -79,9 +81,9 @@ def test_every_check_and_family_named_exists() -> None:
     """An id like ``behaviour.dropout`` is a check's, in every page."""
     ids = {check.id for check in CHECKS}
     pattern = re.compile(rf"\b(?:{'|'.join(FAMILIES)})\.[a-z_]+\b(?!/|\()")
-    for page in PAGES:
+    for page in (*PAGES, *SITE):
         text = (ROOT / page).read_text(encoding="utf-8")
-        assert set() == {name for name in pattern.findall(text) if not name.endswith(".py")} - ids, page
+        assert set() == {name for name in pattern.findall(text) if not name.endswith((".py", ".md"))} - ids, page
 
 
 def test_every_link_leads_somewhere() -> None:
