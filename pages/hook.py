@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from typing import Any
 
 from mkdocs.structure.files import File, Files
@@ -9,6 +11,9 @@ from mkdocs.structure.files import File, Files
 from pages.checks import check_pages
 from pages.networks import network_pages
 
+LOG = logging.getLogger("mkdocs.pages")
+ROLE = re.compile(r":(?:func|class|meth|mod):")
+"""What is of reStructuredText in a docstring, and would be shown as it is."""
 GENERATED: dict[str, str] = {}
 
 
@@ -27,3 +32,10 @@ def on_files(files: Files, config: Any) -> Files:
     for path, text in GENERATED.items():
         files.append(File.generated(config, path, content=text))
     return files
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
+    """Warn of what Markdown does not know in a docstring that the page shows."""
+    for role in ROLE.findall(html):
+        LOG.warning("%s: %s is shown as it is", page.file.src_uri, role)
+    return html
