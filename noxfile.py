@@ -130,10 +130,10 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=MAIN_PYTHON)
 def browser(session: nox.Session) -> None:
-    """Open the report in headless Chromium: console, filters, links, zoom, a phone's width, accessibility."""
+    """Open report and site in headless Chromium: console, filters, links, zoom, a phone's width, accessibility."""
     if not any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
         session.error("the browser tests need Chromium: apt-get install chromium")
-    session.install("-e", ".[cpu,report]", *nox.project.dependency_groups(PYPROJECT, "browser"))
+    session.install("-e", ".[cpu,report]", *nox.project.dependency_groups(PYPROJECT, "browser", "docs"))
     session.run("python", "-m", "pytest", "tests/browser", *session.posargs, env=ONE_THREAD)
 
 
@@ -142,6 +142,14 @@ def lint(session: nox.Session) -> None:
     """Run every hook of .pre-commit-config.yaml on all files."""
     session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, "lint"))
     session.run("pre-commit", "run", "--all-files", "--show-diff-on-failure", *session.posargs)
+
+
+@nox.session(python=MAIN_PYTHON)
+def docs(session: nox.Session) -> None:
+    """Build the site, where a warning is an error, and run every code block of every page; arguments go to pytest."""
+    session.install("-e", ".[cpu,train]", *nox.project.dependency_groups(PYPROJECT, "docs"))
+    session.run("python", "-m", "mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
+    session.run("python", "-m", "pytest", "tests/docs", *_workers(session.posargs), *session.posargs, env=ONE_THREAD)
 
 
 @nox.session(python=MAIN_PYTHON)

@@ -194,6 +194,8 @@ class Runner(Instances):
         net = self.net(train=False)
         graph, symbol = trace(net, shape)
         nodes = graph.nodes if only is None else [graph.nodes[position] for position in only]
+        if not nodes:
+            return
         internals = change(symbol).get_internals()
         group = mx.sym.Group([internals[node.output] for node in nodes])
         whole = mx.gluon.SymbolBlock(group, mx.sym.var("data", dtype=self.dtype), params=net.collect_params())

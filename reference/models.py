@@ -31,7 +31,7 @@ MODELS: dict[str, Callable[..., ImageClassifier]] = {
 
 
 def list_models() -> list[str]:
-    """Return the names :func:`get_model` takes, family by family, smallest network first."""
+    """Return the names that `get_model` takes, family by family, smallest network first."""
     return list(MODELS)
 
 
@@ -39,7 +39,7 @@ def get_model(name: str, **kwargs: Any) -> ImageClassifier:
     """Return a new network that is not initialized.
 
     Args:
-        name: One of :func:`list_models`.
+        name: One of `list_models()`.
         **kwargs: Arguments of the constructor of that name, such as ``classes=10``.
 
     Returns:
@@ -49,8 +49,9 @@ def get_model(name: str, **kwargs: Any) -> ImageClassifier:
         ValueError: If there is no network of that name, or an argument is out of range.
         TypeError: If the constructor has no such argument: ``conv_bias`` is ResNet's and DenseNet's alone.
 
-    >>> get_model("resnet50", classes=10).smallest_input
-    1
+    Examples:
+        >>> get_model("resnet50", classes=10).smallest_input
+        1
     """
     if name not in MODELS:
         raise ValueError(f"name={name!r}: allowed are {', '.join(MODELS)}")

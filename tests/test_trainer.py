@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from conformance.workbench import Workbench
 from flaws import Small
 from own_loops import BROKEN_LOOPS, OwnLoop
 from reference.mxnet_compat import mx
-from test_readme import PYTHON_BLOCKS
+from test_readme import README
 
 CASES = [
     pytest.param(check, variant, id=f"{check.id}{variant}") for check in CHECKS for variant in check.variants or ("",)
 ]
+README_BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 LACKING = {"training.test_images": "the loop evaluates nothing", "training.metrics": "the loop reports no loss"}
 
 
@@ -46,7 +48,7 @@ def right() -> Workbench:
 def bare() -> Workbench:
     """Return the bench of the README's loop, which evaluates nothing and reports nothing."""
     found: dict[str, Any] = {}
-    exec(next(block for block in PYTHON_BLOCKS if "def fit(" in block), found)
+    exec(next(block for block in README_BLOCKS if "def fit(" in block), found)
     return bench_of(found["fit"])
 
 
