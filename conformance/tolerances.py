@@ -86,9 +86,10 @@ RECORDED = {
 
 NOT_MEASURED = "not yet measured on hardware"
 DEVICE_LAYERS = Tolerance(
-    1e-4,
+    2.2e-4,
     0,
-    f"{NOT_MEASURED}; resnet50's operators, float32 against float64 on the CPU: 5.3e-6, twice, times 9",
+    f"{NOT_MEASURED}; float32 against float64 on the CPU: 1.4e-5 (densenet121 of alexnet, resnet50, densenet121), "
+    "for each of two devices, times 8",
 )
 TF32_LAYERS = Tolerance(
     5e-3, 0, f"{NOT_MEASURED}; TF32 rounds both factors to 11 bits, 2 * 2**-11 = 1e-3 of each product, times 5"

@@ -33,7 +33,7 @@ int cuDeviceGetCount(int *count) {
   return *count ? 0 : 100;
 }
 int cuDeviceGet(int *device, int number) { *device = number; return capability(number) ? 0 : 101; }
-int cuDeviceGetName(char *name, int size, int device) { 
+int cuDeviceGetName(char *name, int size, int device) {
   const char *text = capability(device);
   snprintf(name, size, "Stub %.*s", (int)strcspn(text, ","), text);
   return 0;
