@@ -2,7 +2,7 @@
 
 ``python benchmarks/article_loss.py update`` makes the first step of AlexNet at full size and tries what it did to the
 weights with its signs mixed up. ``first`` follows the first steps of AlexNet at full size under the article's recipe
-and under changes of it; ``epochs`` follows a narrow AlexNet on small images for more than the article's nine epochs.
+and under changes of it; ``memory`` follows Adam's second moments after the second step.
 All print Markdown; docs/results/article-loss.md has it, with what follows from it.
 """
 
@@ -10,30 +10,22 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
 
-import numpy as np
-
-from probing import Probe, Step, first_steps, mixed_up, narrow_alexnet
+from probing import FORGETTING, Step, first_steps, mixed_up
 from reference.batches import Examples
 from reference.data import to_images
 from reference.datasets import find
-from reference.mxnet_compat import mx
-from reference.recipes import ARTICLE, REFERENCE, Recipe, StepDecay
-from reference.training import fit
+from reference.recipes import ARTICLE, REFERENCE, Recipe
 
-Chosen = TypeVar("Chosen")
 STEPS_OF_AN_EPOCH = 469
 """60,000 images in batches of 128."""
 
 HE = replace(ARTICLE, initializer=REFERENCE.initializer, initializer_settings=REFERENCE.initializer_settings)
 WARM_UP = 100
-TESTED = 2000
-"""Test images that are predicted after an epoch."""
 
 #: What the first steps are tried with: a recipe, and the steps over which its rate rises from nearly 0.
 FIRST: dict[str, tuple[Recipe, int]] = {
@@ -41,12 +33,6 @@ FIRST: dict[str, tuple[Recipe, int]] = {
     "rate 0.001": (replace(ARTICLE, learning_rate=0.001), 0),
     f"rate 0.01, reached in {WARM_UP} steps": (ARTICLE, WARM_UP),
     "weights of He et al.": (HE, 0),
-}
-#: What many epochs are tried with.
-LONG: dict[str, Recipe] = {
-    "rate 0.01": ARTICLE,
-    "rate 0.01, a tenth after epoch 5": replace(ARTICLE, schedule=StepDecay(0.1, every=5)),
-    "rate 0.001": replace(ARTICLE, learning_rate=0.001),
 }
 
 
@@ -62,16 +48,16 @@ def table_of_steps(steps: Sequence[Step], shown: Sequence[int]) -> Iterator[str]
         yield f"| {number} | {step.loss:.4g} | {step.logit:.3g} | {dead} | {update} |"
 
 
-def chosen(recipes: Mapping[str, Chosen], only: Sequence[int] | None) -> list[tuple[str, Chosen]]:
+def chosen(only: Sequence[int] | None) -> list[tuple[str, tuple[Recipe, int]]]:
     """Return the recipes of some numbers, the first being 1, or all."""
-    return [pair for number, pair in enumerate(recipes.items(), 1) if not only or number in only]
+    return [pair for number, pair in enumerate(FIRST.items(), 1) if not only or number in only]
 
 
 def report_first(arguments: argparse.Namespace) -> Iterator[str]:
     """Yield what the first steps show, recipe by recipe."""
     images, labels = (array[: arguments.images] for array in find(arguments.data).train)
     prepare = partial(to_images, size=arguments.image_size)
-    for name, (recipe, warm_up) in chosen(FIRST, arguments.only):
+    for name, (recipe, warm_up) in chosen(arguments.only):
         recipe = replace(recipe, batch_size=arguments.batch_size)
         steps = first_steps(recipe, warm_up, arguments.image_size, arguments.steps, Examples(images, labels, prepare))
         total = sum(step.loss for step in steps)
@@ -97,49 +83,26 @@ def report_update(arguments: argparse.Namespace) -> Iterator[str]:
         yield f"| {seed} | {before:.4g} | {after:.4g} | {after / STEPS_OF_AN_EPOCH:.0f} | {mixed:.4g} |"
 
 
-def report_epochs(arguments: argparse.Namespace) -> Iterator[str]:
-    """Yield what many epochs show, recipe by recipe."""
-    data = find(arguments.data)
-    prepare = partial(to_images, size=arguments.image_size)
-    images, labels = (array[: arguments.images] for array in data.train)
-    seen, truth = (array[:TESTED] for array in data.test)
-    train, test = Examples(images, labels, prepare), Examples(seen, truth, prepare)
-    for name, recipe in chosen(LONG, arguments.only):
-        net = narrow_alexnet(arguments.part)
-        recipe = replace(recipe, batch_size=arguments.batch_size, epochs=arguments.epochs)
-        mx.random.seed(0)
-        net.initialize(mx.init.create(recipe.initializer, **dict(recipe.initializer_settings)))
-        net(mx.nd.zeros((1, 3, arguments.image_size, arguments.image_size)))
-        probe, done = Probe(net, every=100), 0
-        yield f"\n### {name}: 1/{arguments.part} of the width, batches of {recipe.batch_size}\n"
-        yield (
-            "| epoch | rate | loss | of it the first 50 steps | highest step | train acc | test acc | "
-            "dead units, layer by layer, % | change of weights | size of weights |"
-        )
-        yield "| --- " * 10 + "|"
-        for epoch in fit(net, train, test, recipe, after_step=probe):
-            steps, done = probe.steps[done:], len(probe.steps)
-            yield epoch_row(epoch, steps, probe)
-
-
-def epoch_row(epoch: Any, steps: Sequence[Step], probe: Probe) -> str:
-    """Return the row of an epoch."""
-    losses = [step.loss for step in steps]
-    seen = [step for step in steps if step.dead]
-    dead = " ".join(f"{100 * np.mean([step.dead[name] for step in seen]):.0f}" for name in probe.layers)
-    update = " ".join(f"{np.mean([step.update[name] for step in seen]):.2g}" for name in probe.layers)
-    sizes = (float(layer.weight.data().square().mean().sqrt().asscalar()) for layer in probe.layers.values())
-    return (
-        f"| {epoch.epoch} | {epoch.learning_rate:g} | {epoch.loss:.4g} | {sum(losses[:50]) / len(losses):.3g} | "
-        f"{max(losses):.4g} | {epoch.train_accuracy:.3f} | {epoch.test_accuracy:.3f} | {dead} | {update} | "
-        f"{' '.join(f'{size:.2g}' for size in sizes)} |"
-    )
+def report_memory(arguments: argparse.Namespace) -> Iterator[str]:
+    """Yield how long Adam remembers the second step's gradients, and how that holds its updates back."""
+    images, labels = (array[: arguments.images] for array in find(arguments.data).train)
+    data = Examples(images, labels, partial(to_images, size=arguments.image_size))
+    recipe = replace(ARTICLE, batch_size=arguments.batch_size)
+    steps = first_steps(recipe, 0, arguments.image_size, arguments.steps, data)
+    first = max(1, arguments.steps // 6)
+    yield "| step | loss | second moments, of those in the first row | 0.999 to the steps since then | brake |"
+    yield "| --- " * 5 + "|"
+    for number in range(first, arguments.steps + 1, first):
+        step, start = steps[number - 1], steps[first - 1]
+        kept = " ".join(f"{step.square[name] / start.square[name]:.3f}" for name in step.square)
+        brake = " ".join(f"{value:.2g}" for value in step.brake.values())
+        yield f"| {number} | {step.loss:.4g} | {kept} | {FORGETTING ** (number - first):.3f} | {brake} |"
 
 
 REPORTS: dict[str, Callable[[argparse.Namespace], Iterator[str]]] = {
     "update": report_update,
     "first": report_first,
-    "epochs": report_epochs,
+    "memory": report_memory,
 }
 
 
@@ -149,9 +112,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("report", choices=REPORTS)
     parser.add_argument("--batch-size", type=int, default=128, metavar="N", help="default: 128")
     parser.add_argument("--image-size", type=int, default=224, metavar="N", help="pixels, default: 224")
-    parser.add_argument("--steps", type=int, default=40, metavar="N", help="of `first`, default: 40")
-    parser.add_argument("--epochs", type=int, default=13, metavar="N", help="of `epochs`, default: 13")
-    parser.add_argument("--part", type=int, default=4, metavar="N", help="of AlexNet's width, default: a fourth")
+    parser.add_argument("--steps", type=int, default=10, metavar="N", help="of `first` and `memory`, default: 10")
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="of `update`, default: 5")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of Fashion-MNIST, default: looked for")
     parser.add_argument("--images", type=int, metavar="N", help="of the training images, default: all")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -15,15 +16,8 @@ from reference.randomness import order_of
 from reference.recipes import Recipe
 from reference.training import Progress, evaluate, fit
 
-nn = mx.gluon.nn
-#: Of AlexNet: channels, kernel, stride, padding, and whether pooling follows.
-CONVOLUTIONS = (
-    (64, 11, 4, 2, True),
-    (192, 5, 1, 2, True),
-    (384, 3, 1, 1, False),
-    (256, 3, 1, 1, False),
-    (256, 3, 1, 1, True),
-)
+FORGETTING = 0.999
+"""Adam's beta2: the part of its second moments that a step keeps."""
 
 
 @dataclass
@@ -35,12 +29,16 @@ class Step:
         logit: The largest magnitude among its logits.
         dead: Share of every layer's units, or channels, that are 0 for all its images and places.
         update: Root mean square of every weight's change, relative to that of the weight before.
+        square: Mean of Adam's second moments of every weight, which is its memory of squared gradients.
+        brake: Root of that, corrected for its start at 0, relative to the root mean square of the step's own gradient.
     """
 
     loss: float
     logit: float
     dead: dict[str, float]
     update: dict[str, float]
+    square: dict[str, float]
+    brake: dict[str, float]
 
 
 @dataclass
@@ -51,14 +49,12 @@ class Probe:
         chain: The network's layers; they are run imperatively, so that they can be watched.
         warm_up: Steps over which the rate rises, in equal parts.
         rate: That is reached.
-        every: Only every so many steps the updates are measured.
         steps: What was seen.
     """
 
     chain: Any
     warm_up: int = 0
     rate: float = 0.0
-    every: int = 1
     steps: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -70,25 +66,29 @@ class Probe:
         self.before: dict[str, Any] = {}
 
     def _note(self, name: str, layer: Any, inputs: Any, output: Any) -> None:
-        if mx.autograd.is_recording() and self._measured(len(self.steps) + 1):
+        if mx.autograd.is_recording():
             with mx.autograd.pause():
                 units = output.reshape((output.shape[0], output.shape[1], -1)) > 0
                 self.dead[name] = 1 - float(units.max(axis=(0, 2)).mean().asscalar())
                 self.before[name] = layer.weight.data().copy()
 
-    def _measured(self, number: int) -> bool:
-        return number <= 10 or not number % self.every
-
     def __call__(self, progress: Progress) -> None:
         """Note what the step gave, and set the rate of the next."""
         assert progress.tally.waiting is not None
-        output, _ = progress.tally.waiting
-        update = {}
+        output, labels = progress.tally.waiting
+        update, square, brake = {}, {}, {}
+        memory = progress.trainer._updaters[0].states
+        places = {parameter.name: place for place, parameter in enumerate(progress.trainer._params)}
         for name, before in self.before.items():
-            change = (self.layers[name].weight.data() - before).norm() / before.norm()
-            update[name] = float(change.asscalar())
+            weight = self.layers[name].weight
+            update[name] = float(((weight.data() - before).norm() / before.norm()).asscalar())
+            square[name] = float(memory[places[weight.name]][1].mean().asscalar())
+            slope = float((weight.grad() / len(labels)).square().mean().asscalar())
+            corrected = square[name] / (1 - FORGETTING ** (len(self.steps) + 1))
+            brake[name] = (corrected / slope) ** 0.5 if slope else math.inf
         logit = float(output.logits.abs().max().asscalar())
-        self.steps.append(Step(float(output.losses.mean().asscalar()), logit, dict(self.dead), update))
+        loss = float(output.losses.mean().asscalar())
+        self.steps.append(Step(loss, logit, dict(self.dead), update, square, brake))
         self.dead.clear()
         self.before.clear()
         if self.warm_up:
@@ -159,16 +159,3 @@ def mixed_up(recipe: Recipe, size: int, seed: int, data: Examples) -> tuple[floa
         change = (parameter.data() - value).reshape(-1)
         parameter.set_data(value + mx.nd.shuffle(change).reshape(value.shape))
     return losses[0], losses[1], evaluate(net, second).loss
-
-
-def narrow_alexnet(part: int) -> Any:
-    """Return AlexNet with a part of the channels and units of every layer, as one chain."""
-    net, dense = nn.HybridSequential(), 4096 // part
-    for channels, kernel, stride, padding, pooled in CONVOLUTIONS:
-        net.add(nn.Conv2D(channels // part, kernel, stride, padding, activation="relu"))
-        if pooled:
-            net.add(nn.MaxPool2D(3, strides=2))
-    for _ in range(2):
-        net.add(nn.Dense(dense, activation="relu"), nn.Dropout(0.5))
-    net.add(nn.Dense(10))
-    return net

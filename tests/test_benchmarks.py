@@ -105,10 +105,7 @@ def test_clock_ends_blocks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("arguments", "rows"),
     [
-        (
-            "epochs --part 16 --images 32 --epochs 2 --only 1",
-            ["### rate 0.01: 1/16 of", "| 1 | 0.01 |", "| 2 |"],
-        ),
+        ("memory --steps 2", ["| 1 | 2.30", "| 2 |"]),
         ("update --seeds 1", ["| 0 | 2.30"]),
         (
             "first --steps 2 --only 1",
