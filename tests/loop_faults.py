@@ -27,6 +27,7 @@ from loop_patches import (
     made_twice,
     moving_statistics,
     predicted_in_train_mode,
+    put,
     reporting_the_next_rate,
     restore,
     shifted,
@@ -34,7 +35,6 @@ from loop_patches import (
     trained_on_test_images,
     without_momentum,
 )
-from reference import training
 from reference.batches import Batch, Examples
 
 
@@ -60,8 +60,7 @@ class LoopFault:
 
         def build() -> Small:
             restore()
-            for name, patch in self.patches.items():
-                setattr(training, name, patch)
+            put(self.patches)
             return Small()
 
         return Subject("small", build=build, input_shape=(3, 32, 32))
