@@ -28,6 +28,7 @@ from loop_patches import (
     made_twice,
     moving_statistics,
     predicted_in_train_mode,
+    put,
     reporting_the_next_rate,
     restore,
     shifted,
@@ -38,7 +39,6 @@ from loop_patches import (
     without_momentum,
     without_the_first_loaded,
 )
-from reference import training
 from reference.batches import Batch, Examples
 
 
@@ -66,8 +66,7 @@ class LoopFault:
 
         def build() -> Small:
             restore()
-            for name, patch in self.patches.items():
-                setattr(training, name, patch)
+            put(self.patches)
             return Small()
 
         return Subject("small", build=build, input_shape=(3, 32, 32))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from reference import training
+from reference import progress, training
 from reference.batches import Batch, Examples, Source, batches_of
 from reference.initialization import complete
 from reference.metrics import StepOutput, Tally
@@ -34,10 +34,17 @@ ORIGINALS = {
 }
 
 
+def put(patches: Mapping[str, Any]) -> None:
+    """Put others in the place of the loop's functions of these names, in every module of the loop that has them."""
+    for name, patch in patches.items():
+        for module in (training, progress):
+            if hasattr(module, name):
+                setattr(module, name, patch)
+
+
 def restore() -> None:
     """Put the loop's own functions back."""
-    for name, original in ORIGINALS.items():
-        setattr(training, name, original)
+    put(ORIGINALS)
 
 
 def averaged_twice(net: Any, trainer: Any, batch: Batch, divide_by: int) -> StepOutput:
