@@ -1,4 +1,7 @@
-"""What a report draws of a network: its graph, and how the fused graph's error grows from layer to layer."""
+"""What a report draws of a network: its graph, and how the error grows from layer to layer.
+
+Of a claim it is the error from the reference, of every subject that of its fused graph from the plain one.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from conformance import variants
 from conformance.check import NotApplicable
 from conformance.comparison import Array, largest_difference
 from conformance.graph import Graph, Node
+from conformance.matching import pair_nodes
 from conformance.recording import read
 from conformance.tracing import trace
 from reference.mxnet_compat import mx
@@ -25,18 +29,20 @@ ENDS = ("_output", "_output0")
 
 
 def draw(bench: Workbench) -> str:
-    """The nodes of the network's graph in order, and the fused graph's error at each, as JSON.
+    """The nodes of the network's graph in order, and the errors at each, as JSON.
 
     The error of a layer is its largest difference from the plain graph, as a part of the layer's largest magnitude.
     """
     with bench.stage("tracing the network to draw it"):
         nodes = [_row(node) for node in bench.graph.nodes]
+    with bench.stage("comparing the network with its reference layer by layer"):
+        reference = {str(node.position): _error(*pair) for node, *pair in reference_outputs(bench)}
     try:
         with bench.stage("running the fused graph layer by layer"):
             fused = {str(node.position): _error(*pair) for node, *pair in fused_outputs(bench)}
     except (NotApplicable, AttributeError, mx.MXNetError):  # whether fusion is right is for a check to say
         fused = {}
-    return json.dumps({"nodes": nodes, "fused": fused})
+    return json.dumps({"nodes": nodes, "reference": reference, "fused": fused})
 
 
 def _row(node: Node) -> dict[str, Any]:
@@ -51,9 +57,36 @@ def _row(node: Node) -> dict[str, Any]:
 
 
 def _error(expected: Array, actual: Array) -> float | None:
-    """The largest difference relative to the expected tensor's size; None where it is not finite or the size is 0."""
+    """The largest difference relative to the expected tensor's size; None where there is no such number."""
+    if expected.shape != actual.shape:
+        return None
     size, (gap, _) = float(abs(expected).max(initial=0)), largest_difference(expected, actual)
     return gap / size if 0 < size < float("inf") and gap < float("inf") else None
+
+
+def _twins(expected: Graph, actual: Graph) -> dict[int, int]:
+    """Positions of the nodes of two graphs that have the same place: matched, or the same operators in one order."""
+    pairs = pair_nodes(expected, actual)
+    if len(pairs) == len(expected.nodes):
+        return pairs
+    same = [[(node.operator, len(node.parameters)) for node in graph.nodes] for graph in (expected, actual)]
+    return {place: place for place in range(len(expected.nodes))} if same[0] == same[1] else {}
+
+
+def reference_outputs(bench: Workbench) -> Iterator[tuple[Node, Array, Array]]:
+    """Each operator of a claim in predict mode: what it is, the reference's output, its own; also after they part.
+
+    Nothing where there is no reference, where its operators are others, or with a user's own weights, which fit the
+    reference only where the two are equal.
+    """
+    if bench.subject.kind != "claim" or bench.subject.weights is not None:
+        return
+    pairs, shape = _twins(bench.reference.graph, bench.graph), bench.shape(1, train=True)
+    if not pairs:
+        return
+    actual = {node.position: array for node, array in bench.node_outputs(shape)}
+    for node, expected in bench.reference.node_outputs(shape):
+        yield bench.graph.nodes[pairs[node.position]], expected, actual.pop(pairs[node.position])
 
 
 def last_fused(symbol: Any, graph: Graph) -> dict[str, Node]:

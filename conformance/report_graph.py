@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 AROUND = 4
@@ -13,6 +13,8 @@ AROUND = 4
 SMALLEST = 1e-9
 """Errors, as parts of a layer's size, are drawn on a logarithmic scale from here to 1."""
 NODE = re.compile(r"node (?P<position>\d+) (?P<operator>\S+) in ")
+SOURCES = {"reference": "error from reference", "fused": "error when fused"}
+"""What errors are of -> the title of their column."""
 LANES = 4
 """Lanes beside the rows in which skipping connections run."""
 
@@ -55,28 +57,36 @@ def diverging(graph: Sequence[Row], result: Mapping[str, Any]) -> int | None:
     return next((row.position for row in graph if layer and f"{row.layer}.".startswith(f"{layer}.")), None)
 
 
-def rows(drawing: Mapping[str, Any] | None, errors: Mapping[int, float | None]) -> list[Row]:
-    """The rows of a drawing.
+def source(drawing: Mapping[str, Any] | None) -> str:
+    """Which errors of a drawing are shown: those from the reference, else those of the fused graph, if any."""
+    return next((each for each in SOURCES if drawing and drawing[each]), "")
 
-    Args:
-        drawing: The graph of a subject in the report, or None where it could not be drawn.
-        errors: Relative error by position; where there is none, that of the fused graph is taken.
-    """
+
+def rows(drawing: Mapping[str, Any] | None) -> list[Row]:
+    """The rows of a subject's graph in the report; none where it could not be drawn."""
     if drawing is None:
         return []
-    fused = {int(position): error for position, error in drawing["fused"].items()}
+    errors = drawing.get(source(drawing), {})
     found = []
     for position, node in enumerate(drawing["nodes"]):
         distances = sorted({position - source for source in node["inputs"] if 0 <= source < position - 1})
         arcs = tuple((distance, distance % LANES) for distance in distances)
         shape = "×".join(map(str, node["shape"]))
-        error = errors.get(position) if errors else fused.get(position)
+        error = errors.get(str(position))
         told = (node["operator"], node["layer"], node["attributes"], shape)
         found.append(Row(position, *told, error, position - 1 in node["inputs"], arcs))
     return found
 
 
-def excerpt(graph: Sequence[Row], result: Mapping[str, Any]) -> list[Row]:
-    """The rows around the first that diverges; none where it is not in the graph."""
+def excerpt(graph: Sequence[Row], result: Mapping[str, Any], shown: str) -> list[Row]:
+    """The rows around the first that diverges; none where it is not in the graph.
+
+    Args:
+        graph: All rows.
+        result: A failure.
+        shown: The :func:`source` of the rows' errors: those of the fused graph are for failures of it alone.
+    """
     place = diverging(graph, result)
+    if shown == "fused" and result["variant"] != "fused":
+        graph = [replace(row, error=None) for row in graph]
     return [] if place is None else list(graph[max(0, place - AROUND) : place + AROUND + 1])

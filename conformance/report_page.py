@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,14 +10,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from conformance import report_plots
 from conformance.report import BAD, by_subject, counts
-from conformance.report_graph import Row, diverging, excerpt, rows
+from conformance.report_graph import SOURCES, Row, diverging, excerpt, rows, source
 
 SHOWN = 8
 """Measurements of a check that the page shows: those nearest to their bound. ``report.json`` has more."""
 WORTH_A_PLOT = 4
 """Layers from which on a plot shows more than the table."""
 SYMBOLS = {"passed": "✓", "not applicable": "–", "not executed": "○", "expected failure": "≈"}
-NODE = re.compile(r"^node (\d+) ")
 
 
 def page(report: Mapping[str, Any]) -> str:
@@ -34,13 +32,15 @@ def page(report: Mapping[str, Any]) -> str:
     environment.filters["again"] = report_plots.again
     results, checks = by_subject(report), {each["id"]: each for each in report["checks"]}
     bad = sorted((each for each in report["results"] if each["outcome"] in BAD), key=lambda e: BAD.index(e["outcome"]))
-    graphs = {each["name"]: rows(each["graph"], _errors(results[each["name"]])) for each in report["subjects"]}
+    graphs = {each["name"]: rows(each["graph"]) for each in report["subjects"]}
+    sources = {each["name"]: source(each["graph"]) for each in report["subjects"]}
     text: str = environment.get_template("report.html").render(
         report=report,
         results=results,
         checks=checks,
         counts=counts(report),
-        failures=[(each, excerpt(graphs[each["subject"]], each)) for each in bad],
+        failures=[(each, excerpt(graphs[each["subject"]], each, sources[each["subject"]])) for each in bad],
+        titles={name: SOURCES.get(shown, "") for name, shown in sources.items()},
         origins=_origins(bad),
         families=list(dict.fromkeys(each["family"] for each in report["checks"])),
         graphs=graphs,
@@ -97,18 +97,6 @@ def _shares(report: Mapping[str, Any]) -> dict[str, list[float]]:
             found.setdefault(title, []).append(largest)
     order = [f"{check['id']} {variant}".strip() for check in report["checks"] for variant in check["variants"] or [""]]
     return {title: found[title] for title in order if title in found}
-
-
-def _errors(results: Sequence[Mapping[str, Any]]) -> dict[int, float | None]:
-    """The relative error at each node, where a claim was compared node by node."""
-    found: dict[int, float | None] = {}
-    for result in results:
-        for each in result["measurements"] if result["check"] == "claim.node_outputs" else ():
-            match = NODE.match(each["what"])
-            if match:
-                known = each["value"] is not None and each["scale"]
-                found[int(match[1])] = each["value"] / each["scale"] if known else None
-    return found
 
 
 def _marked(graph: Sequence[Row], results: Sequence[Mapping[str, Any]]) -> frozenset[int]:

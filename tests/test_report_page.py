@@ -14,7 +14,7 @@ from conformance.report_page import SHOWN, nearest, number, page, percent, share
 from conformance.specification import SPECIFICATIONS
 from conformance.subject import Subject
 
-GRAPH = {"nodes": NODES, "fused": {"1": 1e-6, "3": 0.0}}
+GRAPH = {"nodes": NODES, "reference": {}, "fused": {"1": 1e-6, "3": 0.0}}
 LIMIT = 3_000_000
 """Bytes that the page of a run of the 12 networks may have."""
 
@@ -37,19 +37,22 @@ def failed(text: str, layer: str | None) -> dict[str, Any]:
 )
 def test_first_diverging_operator_is_found(text: str, layer: str | None, position: int | None) -> None:
     """By its number where the failure gives one that fits, or else the first of its layer."""
-    graph = rows(GRAPH, {})
+    graph = rows(GRAPH)
     assert position == diverging(graph, failed(text, layer))
-    assert bool(excerpt(graph, failed(text, layer))) == (position is not None)
+    around = excerpt(graph, failed(text, layer), "fused")
+    assert bool(around) == (position is not None)
+    assert all(row.error is None for row in around)
 
 
 def test_rows_have_errors_and_skipping_connections() -> None:
     """A claim's errors come before those of the fused graph, and a bar is longer where the error is."""
-    own, claim = rows(GRAPH, {}), rows(GRAPH, {0: 1e-3, 1: None})
+    own, claim = rows(GRAPH), rows(GRAPH | {"reference": {"0": 1e-3, "1": None}})
     assert [None, 1e-6, None, 0.0] == [row.error for row in own]
     assert [1e-3, None, None, None] == [row.error for row in claim]
     assert claim[0].bar > own[1].bar > own[3].bar == 0
     assert [(), (), (), ((3, 3),)] == [row.arcs for row in own]
-    assert [] == rows(None, {})
+    assert [] == rows(None)
+    assert 1e-3 == excerpt(claim, failed("stem.conv", "stem.conv"), "reference")[0].error
 
 
 def test_numbers_nearest_to_their_bound_come_first() -> None:
@@ -121,6 +124,8 @@ def test_page_of_the_12_networks_is_small_enough() -> None:
         for case in cases(subjects)
     ]
     nodes = [*NODES, *(node("Concat", "features.7.3", place + 3, place) for place in range(296))]
-    written = report(*results, graph={"nodes": nodes, "fused": {str(place): 1e-6 for place in range(300)}})
+    written = report(
+        *results, graph={"nodes": nodes, "reference": {}, "fused": {str(place): 1e-6 for place in range(300)}}
+    )
     assert 432 == len(results)
     assert 1_000_000 < len(page(written).encode()) < LIMIT
