@@ -13,6 +13,7 @@ import numpy as np
 
 from conformance.check import cause
 from conformance.comparison import Array
+from conformance.engines.install import require_no_engine
 from conformance.graph import Graph
 from conformance.matching import differences, pair_parameters
 from conformance.subject import RequestError
@@ -77,6 +78,7 @@ class Instances:
 
         Raises:
             RequestError: If it cannot be imported or is not callable.
+            NotExecuted: If it cannot be imported without an engine that is not installed.
         """
         build = self.subject.build
         if build is None:
@@ -89,6 +91,7 @@ class Instances:
             for part in attribute.split("."):
                 found = getattr(found, part)
         except Exception as error:
+            require_no_engine(error)
             raise RequestError(f"subject {self.subject.name}={build}: {type(error).__name__}: {cause(error)}") from None
         if not callable(found):
             raise RequestError(f"subject {self.subject.name}={build}: {attribute} is not callable")

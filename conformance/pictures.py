@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from conformance.check import NotApplicable
 from conformance.comparison import Array, largest_difference
 from conformance.subject import RequestError
 from reference.data import load_subset, to_images
@@ -68,11 +69,12 @@ def batches(folder: Path | None, shape: tuple[int, ...]) -> Iterator[tuple[list[
         Names and float32 images.
 
     Raises:
+        NotApplicable: If the network does not take square images.
         RequestError: If the folder has no image, or one cannot be read.
     """
+    if len(shape) != 4 or shape[2] != shape[3]:
+        raise NotApplicable(f"its inputs {shape[1:]} are no square images")
     channels, side = shape[1], shape[2]
-    if shape[2] != shape[3]:
-        raise RequestError(f"images of {shape[2]}x{shape[3]} pixels: allowed are square ones")
     if folder is None:
         pictures, _ = load_subset("test")
         chosen = [(f"test image {number}", picture) for number, picture in enumerate(pictures[:PACKAGED])]

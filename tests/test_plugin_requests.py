@@ -24,7 +24,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "claim without classes": ("--subject alexnet=my_block:not_a_block", "build(classes=1000) does not work"),
     "letters in shape": (f"{MINE}Mine --input-shape 3,x", "--input-shape '3,x': expected integers"),
     "zero in shape": (f"{MINE}Mine --input-shape 3,0,4", "allowed are one to four positive integers"),
-    "shape alone": ("--input-shape 3,32,32", "--input-shape, --weights and --reference need a --subject"),
+    "shape alone": ("--input-shape 3,32,32", "--input-shape, --weights, --reference and --images need a --subject"),
     "given twice": ("--subject vgg11 --subject vgg11", "subject 'vgg11' is given twice"),
     "unknown family": ("--family structures", "family 'structures': allowed are structure, parameters"),
     "no weights": ("--subject vgg11 --weights absent.params", "absent.params: no such file"),

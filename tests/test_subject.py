@@ -68,12 +68,25 @@ def test_claim_may_have_any_name() -> None:
         ({"name": "mine", "build": "my:net", "input_shape": (1,) * 5}, "allowed are one to four positive integers"),
         ({"name": "mine", "build": "mynet", "input_shape": (3,)}, "expected mine=package.module:attribute"),
         ({"name": "vgg11", "weights": Path("absent")}, "no such file"),
+        ({"name": "vgg11", "build": "my:net", "images": Path("absent")}, "--images absent: no such folder"),
+        ({"name": "vgg11", "build": "absent.onnx"}, "subject vgg11=absent.onnx: no such file"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(arguments: dict[str, Any], says: str) -> None:
     """Every refusal names what is allowed."""
     with pytest.raises(RequestError, match=says):
         Subject(**arguments)
+
+
+def test_file_is_a_claim(tmp_path: Path) -> None:
+    """An ONNX file is known by its name, and has to claim to be a network."""
+    path = tmp_path / "model.onnx"
+    path.touch()
+    subject = Subject("vgg11", build=str(path))
+    assert (path, "claim") == (subject.onnx_file, subject.kind)
+    with pytest.raises(RequestError, match=r"has to claim to be a network: name one of alexnet.* or give --reference"):
+        Subject("mine", build=str(path), input_shape=(3, 8, 8))
+    assert "claim" == Subject("mine", build=str(path), input_shape=(3, 8, 8), reference="my:Old").kind
 
 
 def test_only_networks_have_a_specification() -> None:

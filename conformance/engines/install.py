@@ -20,5 +20,18 @@ def require(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        remedy = f"pip install 'gluon-conformance[{EXTRAS[module]}]'"
-        raise NotExecuted(f"{module} cannot be imported ({error}): {remedy}") from None
+        raise _missing(module, error) from None
+
+
+def require_no_engine(error: Exception) -> None:
+    """Tell an import that failed for want of an engine from all other errors.
+
+    Raises:
+        NotExecuted: If that is what the error says.
+    """
+    if isinstance(error, ImportError) and error.name in EXTRAS:
+        raise _missing(error.name, error) from None
+
+
+def _missing(module: str, error: ImportError) -> NotExecuted:
+    return NotExecuted(f"{module} cannot be imported ({error}): pip install 'gluon-conformance[{EXTRAS[module]}]'")

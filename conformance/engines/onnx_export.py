@@ -7,6 +7,8 @@ What MXNet 1.9.1's ``mx.onnx.export_model`` does with the networks' operators, a
 - It names every weight a graph input as well, so that an engine must not take it as constant: only the images stay.
 - A dynamic batch leaves the output without any size: (N, classes) is written here.
 - It writes a BatchNorm's gamma where ``fix_gamma`` makes MXNet take 1: ones are exported here.
+- An average pooling whose windows may stand over the edge (``pooling_convention='full'``) comes out as one that divides
+  by another number of pixels: refused here by name. None of the networks has one.
 - Convolutions and poolings get no name: every node is named by its output here.
 - It turns every weight into a Python list, 5 GB of them for a VGG: here it is told that large weights are inputs, and
   their values are put in afterwards.
@@ -18,7 +20,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,6 +29,7 @@ import numpy as np
 
 from conformance.engines.install import require
 from conformance.graph import parse_value
+from conformance.subject import RequestError
 from conformance.tracing import trace
 from reference.mxnet_compat import mx
 
@@ -60,10 +63,13 @@ def to_onnx(symbol: Any, parameters: Mapping[str, Any], shape: tuple[int, ...]) 
 
     Raises:
         NotExecuted: If onnx is not installed.
+        RequestError: If the exporter is known to export an operator wrongly; the message names it.
         NotImplementedError, AttributeError: MXNet's, if it cannot export an operator.
     """
     onnx = require("onnx")
-    values = {**parameters, **_fixed_gammas(symbol, parameters)}
+    nodes = json.loads(symbol.tojson())["nodes"]
+    _refuse_wrong_operators(nodes)
+    values = {**parameters, **_fixed_gammas(nodes, parameters)}
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of onnx.mapping
         path = str(Path(folder) / "network.onnx")
@@ -86,9 +92,16 @@ def to_onnx(symbol: Any, parameters: Mapping[str, Any], shape: tuple[int, ...]) 
     return model
 
 
-def _fixed_gammas(symbol: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _refuse_wrong_operators(nodes: Sequence[Mapping[str, Any]]) -> None:
+    for node in nodes:
+        given = node.get("attrs", {})
+        full = given.get("pooling_convention") == "full" and given.get("pool_type") == "avg"
+        if node["op"] == "Pooling" and full and not parse_value(given.get("global_pool", "False")):
+            raise RequestError(f"{node['name']}: MXNet's exporter gets average pooling with ceil_mode=True wrong")
+
+
+def _fixed_gammas(nodes: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Ones for every gamma that MXNet does not read; not reading it is its operator's default."""
-    nodes = json.loads(symbol.tojson())["nodes"]
     norms = [node for node in nodes if node["op"] == "BatchNorm"]
     fixed = [node for node in norms if parse_value(node.get("attrs", {}).get("fix_gamma", "True"))]
     names = [nodes[node["inputs"][1][0]]["name"] for node in fixed]

@@ -207,11 +207,11 @@ class PortBench:
             if gap > ONE_ROUNDING * np.abs(expected).max():
                 yield Problem(f"weights: {own} is not {name}: largest difference {gap:.3g}", owner(name))
                 break
-        textured = self.reference.images(self.shape()).asnumpy()
-        for twin, expected, actual in self._outputs(np.concatenate([prediction.image[None], textured])):
-            for line in compare(f"{twin}", expected, actual, *self.layer_bound):
-                yield Problem(f"first diverging layer: {line}", twin.place)
-                return
+        for image in (prediction.image[None], self.reference.images(self.shape()).asnumpy()):
+            for twin, expected, actual in self._outputs(image):
+                for line in compare(f"{twin}", expected, actual, *self.layer_bound):
+                    yield Problem(f"first diverging layer: {line}", twin.place)
+                    return
 
     def training_differences(self) -> list[Problem]:
         """How a training step in float64 differs, running statistics aside."""
