@@ -47,8 +47,8 @@ then the median parameter's and the worst one's; biases that a BatchNorm cancels
 
 The engines are about equally far from the truth, so a bound between two of them (`TORCH_LAYERS` and `ONNX_LAYERS` of
 `conformance/tolerances.py`) is a few times what one of them loses. Gradients of networks with BatchNorm are another
-matter: in float32 they are off by up to percents, some parameters' by more, in any engine. So training is compared in
-float64 everywhere here.
+matter: in float32 they are off by percents, some by tens of percents, in any engine. So training is compared in float64
+everywhere here.
 
 """
 
