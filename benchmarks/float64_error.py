@@ -1,7 +1,8 @@
 """How far float32 is from the truth: each network in float32 by every engine, against MXNet in float64.
 
-``python benchmarks/float64_error.py [NETWORK ...]`` prints a row a network; ``--write docs/float64-error.md`` writes
-them into that document. Needs the extra ``torch``; ONNX Runtime takes part where the extra ``onnx`` is installed.
+``python benchmarks/float64_error.py [NETWORK ...]`` prints a row a network; ``--write docs/float64-error.md`` puts them
+into that document, beside the rows of other networks that it has. Needs the extra ``torch``; ONNX Runtime takes part
+where the extra ``onnx`` is installed.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ COLUMNS = (
     *("images' gradient: MXNet", "PyTorch"),
     *("median parameter's gradient: MXNet", "PyTorch", "worst parameter's gradient: MXNet", "PyTorch"),
 )
+HEAD = (f"| network | {' | '.join(COLUMNS)} |", f"| --- {'| --- ' * len(COLUMNS)}|")
 INTRODUCTION = """# What float32 loses
 
 `python benchmarks/float64_error.py --write docs/float64-error.md` writes this page. Each network, with the weights of
@@ -43,9 +45,10 @@ Forward is predict mode at 224 pixels, one real image: the logits, then the wors
 train mode without dropout, two images (AlexNet {alexnet} pixels, VGG {vgg}, the others 64): the gradient of the images,
 then the median parameter's and the worst one's; biases that a BatchNorm cancels have none. ONNX files have no backward.
 
-The engines are about equally far from the truth, so a bound between two of them is a few times what one of them loses.
-Gradients of deep networks with BatchNorm are another matter: in float32 they are off by percents in any engine, as one
-ReLU that rounding turns on or off changes all that is below it. So training is compared in float64 everywhere here.
+The engines are about equally far from the truth, so a bound between two of them (`TORCH_LAYERS` and `ONNX_LAYERS` of
+`conformance/tolerances.py`) is a few times what one of them loses. Gradients of networks with BatchNorm are another
+matter: in float32 they are off by percents, some by tens of percents, in any engine. So training is compared in float64
+everywhere here.
 
 """
 
@@ -137,21 +140,29 @@ def row(network: str) -> str:
     return f"| {network} | {' | '.join('not installed' if cell is None else f'{cell:.1e}' for cell in cells)} |"
 
 
+def write(path: Path, network: str, found: str) -> None:
+    """Put a network's row into the document, whole or not at all."""
+    before = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    rows = {name: line for name in SPECIFICATIONS for line in before if line.startswith(f"| {name} |")}
+    rows[network] = found
+    lines = [*HEAD, *(rows[name] for name in SPECIFICATIONS if name in rows)]
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(INTRODUCTION.format(**SIDES) + "\n".join(lines) + "\n", encoding="utf-8")
+    os.replace(unfinished, path)
+
+
 def main(argv: list[str]) -> None:
     """Print the rows, and write the document where that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("networks", nargs="*", default=list(SPECIFICATIONS))
     parser.add_argument("--write", type=Path, metavar="FILE")
     arguments = parser.parse_args(argv)
-    lines = [f"| network | {' | '.join(COLUMNS)} |", f"| --- {'| --- ' * len(COLUMNS)}|"]
-    print(*lines, sep="\n")
+    print(*HEAD, sep="\n")
     for network in arguments.networks:
-        lines.append(row(network))
-        print(lines[-1], flush=True)
-    if arguments.write is not None:
-        unfinished = arguments.write.with_suffix(".part")
-        unfinished.write_text(INTRODUCTION.format(**SIDES) + "\n".join(lines) + "\n", encoding="utf-8")
-        os.replace(unfinished, arguments.write)
+        found = row(network)
+        print(found, flush=True)
+        if arguments.write is not None:
+            write(arguments.write, network, found)
 
 
 if __name__ == "__main__":
