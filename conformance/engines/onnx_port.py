@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -41,8 +42,7 @@ class OnnxPort:
         self.input, self.output, fixed = self._ends()
         self.batch = fixed[0]
         self.image = (fixed[1] or 3, fixed[2] or side, fixed[3] or side)
-        self._constants = {each.name: self.onnx.numpy_helper.to_array(each) for each in model.graph.initializer}
-        reader = Reader(self._nodes(), self.input, self._constants, self._shapes())
+        reader = Reader(self._nodes(), self.input, self._small_constants(), self._shapes())
         self.graph: Graph = reader.read(self.output)
         self._transposed = reader.transposed
         self._sessions: dict[tuple[str, ...], Any] = {}
@@ -59,6 +59,15 @@ class OnnxPort:
             raise RequestError(f"the ONNX model's input {graph.input[0].name}: allowed are float32 images (N, C, H, W)")
         sizes = tuple(dim.dim_value if dim.HasField("dim_value") else 0 for dim in kind.shape.dim)
         return graph.input[0].name, graph.output[0].name, sizes
+
+    def _small_constants(self) -> dict[str, Array]:
+        """Initializers by name; of large ones only the shape is right, as nobody reads their values here."""
+        return {
+            each.name: np.broadcast_to(np.float32(0), tuple(each.dims))
+            if math.prod(each.dims) > LARGE
+            else self.onnx.numpy_helper.to_array(each)
+            for each in self.model.graph.initializer
+        }
 
     def _nodes(self) -> list[tuple[str, str, list[str], list[str], dict[str, Any]]]:
         value = self.onnx.helper.get_attribute_value
@@ -83,7 +92,7 @@ class OnnxPort:
         kind = onnx.TensorProto.FLOAT
         light.input.append(onnx.helper.make_tensor_value_info(self.input, kind, (self.batch or 1, *self.image)))
         for each in self.model.graph.initializer:
-            if self._constants[each.name].size < LARGE:
+            if math.prod(each.dims) <= LARGE:
                 light.initializer.append(each)
             else:
                 light.input.append(onnx.helper.make_tensor_value_info(each.name, each.data_type, list(each.dims)))
@@ -98,7 +107,9 @@ class OnnxPort:
     @property
     def weights(self) -> dict[str, Array]:
         """Value of every parameter, in MXNet's layout."""
-        return {name: self._turned(name, self._constants[name]) for name in self.graph.parameters}
+        array = self.onnx.numpy_helper.to_array
+        found = {each.name: array(each) for each in self.model.graph.initializer if each.name in self.graph.parameters}
+        return {name: self._turned(name, found[name]) for name in self.graph.parameters}
 
     def _turned(self, name: str, value: Array) -> Array:
         return value.T if name in self._transposed else value
@@ -108,7 +119,6 @@ class OnnxPort:
         for each in self.model.graph.initializer:
             if each.name in values:
                 value = np.ascontiguousarray(self._turned(each.name, values[each.name]), np.float32)
-                self._constants[each.name] = value
                 each.CopyFrom(self.onnx.numpy_helper.from_array(value, each.name))
         self._sessions.clear()
 
@@ -132,6 +142,7 @@ class OnnxPort:
         nodes = self.graph.nodes[::-1][::step][::-1]
         names = tuple(dict.fromkeys(node.output for node in nodes))
         values = dict(zip(names, self._run(self.session(names), names, images), strict=True))
+        self._sessions.clear()  # it holds all weights, and whoever compares is about to build the other network
         for node in nodes:
             yield node, values[node.output]
 

@@ -163,9 +163,9 @@ class PortBench:
         images = self.reference.images(self.shape()).asnumpy()
         return self._outputs(images)
 
-    @cached_property
+    @property
     def filled(self) -> dict[str, Array]:
-        """The fill, whatever weights the user has."""
+        """The fill, whatever weights the user has; made anew, as it may be half a gigabyte."""
         bench = type(self.reference)(replace(self.reference.subject, weights=None), number=self.reference.number)
         bench.classes = self.classes
         return bench.values
@@ -231,6 +231,6 @@ class PortBench:
         assert isinstance(self.port, Trainable)
         self.give(self.filled)
         wide = self.reference.in_float64
-        wide.values, wide.classes = self.filled, self.classes
+        wide.values, wide.classes = self.reference.values, self.classes
         with self.reference.stage("training the reference and the port in float64"):
             return list(step_differences(self.reference, self.port, dict(self.names)))
