@@ -29,7 +29,7 @@ def names_catalogue(argument: str) -> bool:
 def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> None:
     """Add the options, in runs of the catalogue only, so that other projects keep theirs."""
     if any(names_catalogue(argument) for argument in args):
-        from conformance.request import add_options
+        from conformance.options import add_options
 
         add_options(parser)
 

@@ -32,8 +32,7 @@ def _rehearsal(bench: Workbench) -> Rehearsal:
     rehearsal = bench.rehearsal
     if not any(epoch.steps for epoch in rehearsal.run.epochs):
         raise Vacuous("the loop made no step that autograd recorded")
-    if len(rehearsal.run.epochs) != rehearsal.epochs:
-        actual = len(rehearsal.run.epochs)
+    if (actual := len(rehearsal.run.epochs)) != rehearsal.epochs:
         refuse([f"expected {rehearsal.epochs} epochs, actual {actual}: a loop yields once after each"])
     return rehearsal
 
@@ -43,16 +42,14 @@ def _wrong_counts(where: str, expected: Sequence[int], seen: Iterable[int], rehe
     counts = Counter(seen)
     for place in sorted({*expected, *counts}):
         if counts[place] != (place in expected):
-            what = rehearsal.name_of(place)
-            yield f"{where}: {what}: expected {int(place in expected)} times, actual {counts[place]} times"
+            yield f"{where}: {rehearsal.name_of(place)}: expected {int(place in expected)} times, actual {counts[place]} times"
 
 
 def _wrong_modes(epoch: Epoch, forwards: Sequence[Forward], *, train: bool) -> Iterator[str]:
     """Name the forwards in the wrong mode."""
     for number, forward in enumerate(forwards, 1):
         if forward.training != train:
-            what = f"step {number}" if train else f"test batch {number}"
-            modes = ("train mode", "predict mode")
+            what, modes = f"step {number}" if train else f"test batch {number}", ("train mode", "predict mode")
             yield f"epoch {epoch.number}, {what}: expected {modes[not train]}, actual {modes[train]}"
 
 
@@ -133,8 +130,7 @@ def check_loader_workers(bench: Workbench) -> None:
     A DataLoader that shuffles draws from NumPy's own generator, which a loop must seed. What workers load lies in
     shared memory and arrives in its order; a loop copies it to the network's device.
     """
-    rehearsal, problems = _rehearsal(bench), list[str]()
-    loaded = bench.loaded
+    rehearsal, loaded, problems = _rehearsal(bench), bench.loaded, list[str]()
     for workers, run in loaded.items():
         where, order, expected = f"{workers} workers", run.epochs[0].order, loaded[0].epochs[0].order
         problems += _wrong_counts(where, rehearsal.train, order, rehearsal)
