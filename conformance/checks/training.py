@@ -42,7 +42,8 @@ def _wrong_counts(where: str, expected: Sequence[int], seen: Iterable[int], rehe
     counts = Counter(seen)
     for place in sorted({*expected, *counts}):
         if counts[place] != (place in expected):
-            yield f"{where}: {rehearsal.name_of(place)}: expected {int(place in expected)} times, actual {counts[place]} times"
+            times = f"expected {int(place in expected)} times, actual {counts[place]} times"
+            yield f"{where}: {rehearsal.name_of(place)}: {times}"
 
 
 def _wrong_modes(epoch: Epoch, forwards: Sequence[Forward], *, train: bool) -> Iterator[str]:
@@ -118,10 +119,9 @@ def check_order(bench: Workbench) -> None:
 
 def _differing(where: str, expected: Run, actual: Run) -> Iterator[str]:
     """Name the parameters that two runs leave otherwise after their first epoch."""
-    states = [run.states[run.epochs[0].last_state] for run in (expected, actual)]
-    for name, value in states[0].items():
-        if not np.array_equal(value, states[1][name]):
-            yield f"{where}: {name} differs after epoch 1"
+    left, right = (run.states[run.epochs[0].last_state] for run in (expected, actual))
+    names = (name for name in left if not np.array_equal(left[name], right[name]))
+    yield from (f"{where}: {name} differs after epoch 1" for name in names)
 
 
 def check_loader_workers(bench: Workbench) -> None:
