@@ -1,4 +1,4 @@
-"""Why the article's first epoch has a loss of 886, and why its accuracy falls again after its ninth.
+"""Why the article's first epoch has a loss of 886, and what its second step means for later epochs.
 
 ``python benchmarks/article_loss.py update`` makes the first step of AlexNet at full size and tries what it did to the
 weights with its signs mixed up. ``first`` follows the first steps of AlexNet at full size under the article's recipe

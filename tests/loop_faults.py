@@ -31,6 +31,7 @@ from loop_patches import (
     put,
     reporting_the_next_rate,
     restore,
+    rolled,
     shifted,
     skipped_if_small,
     trained_on_test_images,
@@ -171,7 +172,7 @@ LOOP_FAULTS: tuple[LoopFault, ...] = (
     wrong_update(
         "labels of the next image",
         STEP_1,
-        {"batches_of": changed_batches(lambda batch: Batch(batch.images, np.roll(batch.labels, 1)))},
+        {"batches_of": changed_batches(rolled)},
     ),
     wrong_update(
         "the same dropout in every step",

@@ -164,6 +164,12 @@ def doubled(batch: Batch) -> Batch:
     return Batch(batch.images[places], batch.labels[places])
 
 
+def rolled(batch: Batch) -> Batch:
+    """Give every image the label of the one before."""
+    labels = batch.labels.asnumpy() if isinstance(batch.labels, mx.nd.NDArray) else batch.labels
+    return Batch(batch.images, np.roll(labels, 1))
+
+
 def predicted_in_train_mode(net: Any, data: Any, batch_size: int) -> Iterator[tuple[StepOutput, Any]]:
     """Predict in train mode."""
     for images, labels in batches_of(data, batch_size):
