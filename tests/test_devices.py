@@ -171,8 +171,11 @@ MIXED = """
 import numpy as np
 from reference.mxnet_compat import mx
 from reference.training import Examples, Recipe, fit
-mx.contrib.amp = __import__("mxnet.contrib.amp", fromlist=["amp"])
-mx.contrib.amp.init("bfloat16")
+from reference import devices
+amp = devices._mixed_precision()
+init = amp.init
+amp.init = lambda: init("bfloat16")
+devices.start_mixed_precision()
 net = mx.gluon.nn.HybridSequential()
 net.add(mx.gluon.nn.Dense(16, activation="relu"), mx.gluon.nn.Dense(3), mx.gluon.nn.HybridLambda("log_softmax"))
 net.hybridize()

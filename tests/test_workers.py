@@ -109,6 +109,20 @@ def test_job_that_is_not_complete_ends(
     assert "worker: waited 300 s for 1 scheduler at 10.0.0.1:9091, 2 workers, 1 servers\n" == capfd.readouterr().err
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("complete", [False, True])
+def test_server_waits_for_its_job(complete: bool, no_exit: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server whose job is not complete in time ends; one whose job is serves until it is done, and exits."""
+    monkeypatch.setattr(parameter_server, "TO_JOIN", 0.01)
+    monkeypatch.setattr(parameter_server, "silent", lambda store, role, patience: int(complete))
+    done = (lambda: time.sleep(0.3)) if complete else (lambda: wait_until(lambda: no_exit))
+    server = SimpleNamespace(KVStoreServer=lambda store: SimpleNamespace(run=done))
+    fake = SimpleNamespace(kv=SimpleNamespace(create=str), kvstore=SimpleNamespace(kvstore_server=server))
+    with pytest.raises(SystemExit):
+        parameter_server.serve(fake)
+    assert ([] if complete else [1]) == no_exit
+
+
 def test_time_limit_that_is_kept_does_nothing() -> None:
     """What is done in time is not disturbed."""
     with time_limit(0.2, lambda: pytest.fail("called")):
