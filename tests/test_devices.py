@@ -211,3 +211,12 @@ def test_parts_are_the_batches(parts: int) -> None:
         np.testing.assert_array_equal(batch.images, np.concatenate([share.images for share in shared]))
         sizes = [len(share.labels) for share in shared]
         assert max(sizes) - min(sizes) <= 1
+
+
+def test_worker_without_an_image_predicts_nothing() -> None:
+    """A part of a test batch that has no image is left out."""
+    net = Plain(5)
+    net.initialize()
+    one = Examples(IMAGES[:1], LABELS[:1])
+    counts = [len(list(training.predictions(net, replace(one, part=(part, 2))))) for part in (0, 1)]
+    assert [1, 0] == counts
