@@ -24,6 +24,9 @@ GROUPS = {"scheduler": 1, "server": 2, "worker": 4}
 PATIENCE = "PS_HEARTBEAT_TIMEOUT"
 """Environment variable of ps-lite: seconds of silence after which a process counts as dead."""
 
+INTERVAL = "PS_HEARTBEAT_INTERVAL"
+"""Environment variable of ps-lite: seconds between two heartbeats."""
+
 TO_JOIN = 300.0
 """Seconds that a process waits for the others of its job at the beginning."""
 
@@ -50,7 +53,10 @@ def serve(mxnet: Any) -> NoReturn:
     Raises:
         SystemExit: With code 0 when all workers are done. Where one is lost the process ends at once with code 1.
     """
-    patience = begin_heartbeat()
+    try:
+        patience = begin_heartbeat()
+    except ValueError as error:
+        give_up(str(error))
     store = mxnet.kv.create("dist")
     observed = ("worker", "server") if role() == "scheduler" else ("scheduler",)
 
@@ -67,12 +73,13 @@ def begin_heartbeat() -> int:
     """Ask ps-lite for a heartbeat every second, unless the environment has other wishes, and return the patience.
 
     Raises:
-        ValueError: If the environment names no number of seconds.
+        ValueError: If the environment names no number of seconds, or a heartbeat that does not come in time.
     """
-    os.environ.setdefault("PS_HEARTBEAT_INTERVAL", "1")
-    text = os.environ.setdefault(PATIENCE, "20")
+    interval, text = (os.environ.setdefault(name, default) for name, default in ((INTERVAL, "1"), (PATIENCE, "20")))
     if not text.isdecimal() or int(text) < 2:
         raise ValueError(f"{PATIENCE}={text}: allowed is an integer of at least 2 seconds")
+    if not interval.isdecimal() or not 1 <= int(interval) < int(text):
+        raise ValueError(f"{INTERVAL}={interval}: allowed is an integer from 1 to {int(text) - 1} seconds")
     return int(text)
 
 

@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reference import ResNet, checkpoints, data, models, options, training
+from reference import ResNet, checkpoints, data, models, training
 from reference.__main__ import main
 from reference.data import load_subset
-from reference.mxnet_compat import mx
 from reference.runs import Interrupted, Run
 
 PACKAGED = str(Path(data.__file__).parent / "fashion_mnist")
@@ -230,12 +229,3 @@ def test_extras_are_named_where_they_are_missing(
     assert "no curves: they need matplotlib, pip install gluon-conformance[train]" in capsys.readouterr().out
     code, line = refusal(capsys, "predict", str(run[0]), "boot.png")
     assert (2, True) == (code, "image files need Pillow: pip install gluon-conformance[train]" in line)
-
-
-def test_gpu_is_used_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--ctx gpu:1` is the second GPU, `gpu:0,2` the first and the third, `auto` the best device."""
-    monkeypatch.setattr(options, "try_gpu", lambda index=0: mx.gpu(index))
-    assert [mx.gpu(1)] == options.contexts("gpu:1")
-    assert [mx.gpu(0), mx.gpu(2)] == options.contexts("gpu:0,2")
-    assert [mx.gpu(0)] == options.contexts("gpu") == options.contexts("auto")
-    assert [mx.cpu()] == options.contexts("cpu")

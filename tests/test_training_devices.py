@@ -171,8 +171,11 @@ MIXED = """
 import numpy as np
 from reference.mxnet_compat import mx
 from reference.training import Examples, Recipe, fit
-mx.contrib.amp = __import__("mxnet.contrib.amp", fromlist=["amp"])
-mx.contrib.amp.init("bfloat16")
+from reference import devices
+amp = devices._mixed_precision()
+init = amp.init
+amp.init = lambda: init("bfloat16")
+devices.start_mixed_precision()
 net = mx.gluon.nn.HybridSequential()
 net.add(mx.gluon.nn.Dense(16, activation="relu"), mx.gluon.nn.Dense(3), mx.gluon.nn.HybridLambda("log_softmax"))
 net.hybridize()
@@ -208,3 +211,12 @@ def test_parts_are_the_batches(parts: int) -> None:
         np.testing.assert_array_equal(batch.images, np.concatenate([share.images for share in shared]))
         sizes = [len(share.labels) for share in shared]
         assert max(sizes) - min(sizes) <= 1
+
+
+def test_worker_without_an_image_predicts_nothing() -> None:
+    """A part of a test batch that has no image is left out."""
+    net = Plain(5)
+    net.initialize()
+    one = Examples(IMAGES[:1], LABELS[:1])
+    counts = [len(list(training.predictions(net, replace(one, part=(part, 2))))) for part in (0, 1)]
+    assert [1, 0] == counts

@@ -29,8 +29,9 @@ def no_exit(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         raise Ended
 
     monkeypatch.setattr(os, "_exit", leave)
-    for name in ("DMLC_ROLE", "PS_HEARTBEAT_INTERVAL", parameter_server.PATIENCE):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("DMLC_ROLE", parameter_server.INTERVAL, parameter_server.PATIENCE):
+        monkeypatch.setenv(name, "")  # so that it is taken back even where it was not set before
+        monkeypatch.delenv(name)
     return codes
 
 
@@ -66,6 +67,20 @@ def test_wrong_patience_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv(parameter_server.PATIENCE, text)
     with pytest.raises(ValueError, match=f"PS_HEARTBEAT_TIMEOUT={text}: allowed is an integer of at least 2 seconds"):
         begin_heartbeat()
+
+
+@pytest.mark.parametrize("text", ["never", "0", "20"])
+def test_wrong_interval_is_refused(
+    text: str, no_exit: list[int], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A heartbeat that comes too late, or never, would end a job that lives; a server says so and ends."""
+    monkeypatch.setenv(parameter_server.INTERVAL, text)
+    with pytest.raises(Ended):
+        parameter_server.serve(None)
+    assert [1] == no_exit
+    assert (
+        f"worker: PS_HEARTBEAT_INTERVAL={text}: allowed is an integer from 1 to 19 seconds\n" == capfd.readouterr().err
+    )
 
 
 def wait_until(done: Callable[[], Any]) -> None:
@@ -107,6 +122,20 @@ def test_job_that_is_not_complete_ends(
         wait_until(lambda: no_exit)
     assert [1] == no_exit
     assert "worker: waited 300 s for 1 scheduler at 10.0.0.1:9091, 2 workers, 1 servers\n" == capfd.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("complete", [False, True])
+def test_server_waits_for_its_job(complete: bool, no_exit: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server whose job is not complete in time ends; one whose job is serves until it is done, and exits."""
+    monkeypatch.setattr(parameter_server, "TO_JOIN", 0.01)
+    monkeypatch.setattr(parameter_server, "silent", lambda store, role, patience: int(complete))
+    done = (lambda: time.sleep(0.3)) if complete else (lambda: wait_until(lambda: no_exit))
+    server = SimpleNamespace(KVStoreServer=lambda store: SimpleNamespace(run=done))
+    fake = SimpleNamespace(kv=SimpleNamespace(create=str), kvstore=SimpleNamespace(kvstore_server=server))
+    with pytest.raises(SystemExit):
+        parameter_server.serve(fake)
+    assert ([] if complete else [1]) == no_exit
 
 
 def test_time_limit_that_is_kept_does_nothing() -> None:
