@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
 
 from chromium import NoBrowser, Opener, launch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what makes a run of the catalogue stands beside the other tests
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from chromium import DESKTOP, PHONE, Opener
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
 from catalogue_runs import new_project
+from chromium import DESKTOP, PHONE, Opener
 
 PICTURES = Path(__file__).parent.parent.parent / "docs" / "images"
 VIEWS = {"desktop": {}, "dark": {"dark": True}, "phone": {"size": PHONE}, "zoomed": {"size": DESKTOP, "zoom": 2.0}}
