@@ -66,9 +66,11 @@ ONNX_LAYERS = Tolerance(
     "resnet152 of alexnet, vgg16, resnet50, resnet152, densenet121 and densenet201; MXNet 1.9.1 CPU and ONNX Runtime "
     "1.26.0 CPU, real and random images",
 )
-TORCH_LAYERS = Tolerance(2.9e-5, 3.6e-6, f"resnet152 of {ENGINES}, real and random images")
+TORCH_LAYERS = Tolerance(3e-5, 3.8e-6, f"resnet152 of {ENGINES}, real and random images")
 PORT_STEP = Tolerance(2.4e-10, 3e-11, f"a gradient of resnet152; {ENGINES}, float64")
-PORT_STATISTICS = Tolerance(2e-6, 2.5e-7, f"resnet50 of {ENGINES}, float64; MXNet has the momentum in float32")
+PORT_STATISTICS = Tolerance(
+    2e-6, 2.5e-7, "resnet50, float64, MXNet 1.9.1 CPU and PyTorch 2.13.0 CPU; the most that a momentum in float32 does"
+)
 TORCH_UPDATES = {
     "sgd": Tolerance(1.3e-7, 1.6e-8, f"resnet152 of {ENGINES}, float64", of="the parameter's largest change"),
     "adam": Tolerance(2.5e-5, 3.2e-6, f"resnet152 of {ENGINES}, float64", of="the parameter's largest change"),
