@@ -90,10 +90,10 @@ def skipped_if_small(net: Any, trainer: Any, batch: Batch, divide_by: int) -> St
 def with_adam(**settings: float) -> Callable[..., Any]:
     """Give Adam other settings than the recipe's."""
 
-    def patched(net: Any, recipe: Any, ctx: Any) -> Any:
+    def patched(net: Any, recipe: Any, *rest: Any) -> Any:
         if recipe.optimizer == "adam":
             recipe = dataclasses.replace(recipe, optimizer_settings=tuple(settings.items()))
-        return ORIGINALS["new_trainer"](net, recipe, ctx)
+        return ORIGINALS["new_trainer"](net, recipe, *rest)
 
     return patched
 

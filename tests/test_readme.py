@@ -22,8 +22,8 @@ HELPS = (
     *(("conformance", command) for command in ("catalogue", "doctor", "record", "compare", "diff", "export")),
     *(("reference", command) for command in ("list", "summary", "train", "evaluate", "predict", "data")),
 )
-OTHER_PROGRAMS = {"--group", "--only", "--pictures"}
-"""Options of pip, and of what `nox -s faults` and `nox -s browser` run."""
+OTHER_PROGRAMS = {"--group", "--only", "--pictures", "--profile"}
+"""Options of pip, of what `nox -s faults` and `nox -s browser` run, and of benchmarks/training.py."""
 
 
 def help_of(*command: str) -> str:
@@ -102,11 +102,13 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_table_has_todays_families() -> None:
-    """The table of a run has the networks and the families of checks that there are."""
+    """The table of a run has the networks and the families of checks that there are for them on the CPU."""
     table = README.partition("```text\n")[2].partition("```")[0].splitlines()
     cells = table[1].split()
 
-    assert ["subject", *(family for family in FAMILIES if family != "claim"), "seconds"] == cells
+    families = [family for family in FAMILIES if family not in ("claim", "device")]
+
+    assert ["subject", *families, "seconds"] == cells
     assert list(SPECIFICATIONS) == [line.split()[0] for line in table[3 : 3 + len(SPECIFICATIONS)]]
 
 

@@ -110,7 +110,7 @@ def test_convergence_shows_curve_bound_and_control() -> None:
 
 
 def test_page_of_the_12_networks_is_small_enough() -> None:
-    """Their 432 results with as many numbers as the page shows, two plots a network and 3,600 operators are."""
+    """Their 456 results with as many numbers as the page shows, two plots a network and 3,600 operators are."""
     subjects = [Subject(name) for name in SPECIFICATIONS]
     numbers = [measurement(f"node {i} Convolution in x", 1e-6, 1e-5, origin="seen " * 15) for i in range(SHOWN)]
     layers = [each | {"place": "features"} for each in numbers] * 50
@@ -127,5 +127,5 @@ def test_page_of_the_12_networks_is_small_enough() -> None:
     written = report(
         *results, graph={"nodes": nodes, "reference": {}, "fused": {str(place): 1e-6 for place in range(300)}}
     )
-    assert 432 == len(results)
+    assert 456 == len(results)
     assert 1_000_000 < len(page(written).encode()) < LIMIT
