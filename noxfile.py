@@ -62,11 +62,11 @@ def gpu(session: nox.Session) -> None:
     The GPU build comes with its CUDA libraries, so that nothing but a driver is needed. A CUDA of the system's is
     used with GLUON_CONFORMANCE_CUDA=system, or with the folder that it is in.
     """
-    session.install("-e", ".[gpu]")
+    session.install("-e", ".[gpu,report]")
     session.run("python", "-m", "conformance", "doctor", "--ctx", "gpu")
     # Each process takes a place on a device or waits for one, so there is no use in one a core.
     chosen = _workers(session.posargs) and ("-n", str(min(4, int(CORES))))
-    session.run(*CATALOGUE, "--ctx", "gpu", "--time-limit", "600", *chosen, *session.posargs)
+    session.run(*CATALOGUE, "--ctx", "gpu", "--time-limit", "600", *_reports("gpu"), *chosen, *session.posargs)
 
 
 @nox.session(python=MAIN_PYTHON)
@@ -149,7 +149,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=MAIN_PYTHON)
 def docs(session: nox.Session) -> None:
     """Build the site, where a warning is an error, and run every code block of every page; arguments go to pytest."""
-    session.install("-e", ".[cpu,train]", *nox.project.dependency_groups(PYPROJECT, "docs"))
+    session.install("-e", ".[cpu,train,report]", *nox.project.dependency_groups(PYPROJECT, "docs"))
     session.run("python", "-m", "mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
     session.run("python", "-m", "pytest", "tests/docs", *_workers(session.posargs), *session.posargs, env=ONE_THREAD)
 
