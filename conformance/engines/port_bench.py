@@ -45,6 +45,7 @@ REASONS = {
     "files": "it is about MXNet's files",
     "training": "it is about the training loop of reference, which trains Gluon blocks",
     "convergence": "it trains with the loop of reference, which trains Gluon blocks",
+    "device": "MXNet on a device is compared with MXNet on the CPU",
     "record": "only Gluon blocks are recorded",
 }
 
