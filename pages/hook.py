@@ -24,7 +24,9 @@ GENERATED: dict[str, str] = {}
 def on_config(config: Any) -> Any:
     """Write the pages, and name those of a section after its first page; what is measured stands beside index.md."""
     GENERATED.update(check_pages() | network_pages())
-    measured = sorted(path.name for path in Path(config.docs_dir).glob("*.md") if path.name != "index.md")
+    docs = Path(config.docs_dir)
+    measured = sorted(str(path.relative_to(docs)) for place in (docs, docs / "results") for path in place.glob("*.md"))
+    measured.remove("index.md")
     for section in config.nav:
         for title, pages in section.items() if isinstance(section, dict) else ():
             folder = pages[0].rpartition("index.md")[0]
