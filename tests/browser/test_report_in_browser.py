@@ -46,7 +46,7 @@ def test_first_screen_says_what_is_wrong_and_where(
 ) -> None:
     """Without scrolling: how many fail, of which subject, where it diverges; with a desktop's window all of it."""
     page = open_page(pages["failing"], size).page
-    seen = ["10 of 60 checks do not hold", "unsure diverges first in the network itself"]
+    seen = ["10 of 64 checks do not hold", "unsure diverges first in the network itself"]
     seen += ["unsure · execution.same_operators", "pytest --pyargs", "first diverging layer: node"]
     for text in seen if size == DESKTOP else seen[:2]:
         box = page.get_by_text(text).first.bounding_box()
@@ -61,15 +61,15 @@ def test_filters_show_what_is_asked_for(pages: dict[str, str], open_page: Opener
     said = page.locator("output")
     page.get_by_label("passed (").uncheck()
     page.get_by_label("not applicable (").uncheck()
-    assert (10, "10 of 60 shown") == (shown.count(), said.inner_text())
+    assert (10, "10 of 64 shown") == (shown.count(), said.inner_text())
     assert not page.locator("#mine--subject").is_visible()
     page.get_by_label("Contains").fill("predict_mode FUSED")
     assert 1 == shown.count()
     page.get_by_role("button", name="Show all").click()
-    page.wait_for_function("document.querySelector('output').textContent === '60 of 60 shown'")
+    page.wait_for_function("document.querySelector('output').textContent === '64 of 64 shown'")
     page.get_by_role("combobox", name="Subject").select_option("mine")
     page.get_by_role("combobox", name="Family").select_option("numerics")
-    assert (3, "3 of 60 shown") == (shown.count(), said.inner_text())
+    assert (3, "3 of 64 shown") == (shown.count(), said.inner_text())
 
 
 def test_link_to_a_result_opens_it(pages: dict[str, str], open_page: Opener) -> None:
