@@ -39,9 +39,7 @@ class Exported:
     both: PortBench
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SPECIFICATIONS]
-)
+@pytest.fixture(scope="module", params=SPECIFICATIONS)
 def exported(request: pytest.FixtureRequest) -> Iterator[Exported]:
     """Export a network whose weights have some running variances near epsilon."""
     bench = Workbench(Subject(request.param))

@@ -17,10 +17,8 @@ from conformance.weights import uniform
 from engine_pairs import Pair, pair
 from two_trainings import port_trained, reference_trained
 
-ONE_PROCESS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SPECIFICATIONS]
 
-
-@pytest.fixture(scope="module", params=ONE_PROCESS)
+@pytest.fixture(scope="module", params=SPECIFICATIONS)
 def network(request: pytest.FixtureRequest) -> Iterator[str]:
     """Return each network's name; what was built of it is let go of behind the last test."""
     yield request.param
