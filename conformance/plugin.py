@@ -59,7 +59,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Generator[None, Any, Any]:
     """Collect the catalogue whatever the user's own naming patterns are, and nothing else of this package."""
     result = yield
-    if KEY in parent.config.stash and file_path.parent in (HERE, HERE / "checks"):
+    if KEY in parent.config.stash and HERE in file_path.parents:
         from conformance.request import CatalogueModule
 
         return [CatalogueModule.from_parent(parent, path=file_path)] if file_path.name == "test_catalogue.py" else []

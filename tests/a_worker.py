@@ -54,10 +54,9 @@ def killed_at(step: int, number: int) -> None:
     setattr(training, "train_step", patched)  # noqa: B010 - a function of the same type for mypy it is not
 
 
-MODELS["plain"] = Plain
-RECIPES["plain"] = RECIPE
-
 if __name__ == "__main__":
+    MODELS["plain"] = Plain
+    RECIPES["plain"] = RECIPE
     if killed := os.environ.get("KILLED_AT"):
         killed_at(*map(int, killed.split()))
     main()

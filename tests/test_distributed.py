@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from a_worker import RECIPE, ROUNDING
+from a_worker import RECIPE, ROUNDING, Plain
 from conformance.comparison import Array
 from reference import checkpoints, data
 from reference.__main__ import main
+from reference.models import MODELS
 from reference.recipes import RECIPES, StepDecay
 from reference.runs import LOG
 
@@ -84,6 +85,15 @@ def parameters(folder: Path) -> dict[str, Array]:
 def log(folder: Path) -> list[dict[str, Any]]:
     """Return the metrics of every epoch."""
     return [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def known() -> Iterator[None]:
+    """Let this process's command line know the network and its recipe, as long as these tests run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(MODELS, "plain", Plain)
+        patch.setitem(RECIPES, "plain", RECIPE)
+        yield
 
 
 @pytest.fixture(scope="module")
