@@ -81,8 +81,8 @@ def initialized(bench: Runner, value: float) -> dict[str, tuple[float, float]]:
     return found
 
 
-def accumulated(bench: Runner) -> dict[str, tuple[Array, Array]]:
-    """Each parameter's gradient after one backward, and after a second one was added to it."""
+def accumulated(bench: Runner) -> Iterator[tuple[str, Array, Array]]:
+    """Each parameter, its gradient after one backward, and after a second one was added to it."""
     net, images = bench.net(), bench.images(bench.shape(2, train=True))
     names = structural_names(net)
     parameters = {names[full]: p for full, p in net.collect_params().items() if p.grad_req != "null"}
@@ -97,7 +97,8 @@ def accumulated(bench: Runner) -> dict[str, tuple[Array, Array]]:
         loss.backward()
         if not once:
             once = {name: p.grad().asnumpy() for name, p in parameters.items()}
-    return {name: (once[name], p.grad().asnumpy()) for name, p in parameters.items()}
+    for name, parameter in parameters.items():
+        yield name, once.pop(name), parameter.grad().asnumpy()
 
 
 class Slope:

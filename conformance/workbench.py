@@ -87,7 +87,7 @@ class Workbench(Claimed):
         """Extremes of each parameter that leaves its start to ``initialize``, when that is given a constant."""
         return experiments.initialized(self, value)
 
-    def accumulated_gradients(self) -> dict[str, tuple[Array, Array]]:
+    def accumulated_gradients(self) -> Iterator[tuple[str, Array, Array]]:
         """Each parameter's gradient after one backward and after two with ``grad_req='add'``."""
         return experiments.accumulated(self)
 
