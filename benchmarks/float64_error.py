@@ -110,7 +110,6 @@ def _errors(
 def backward(network: str) -> list[float | None]:
     """Errors of the images' gradient, the median parameter's and the worst one's, each by MXNet and PyTorch."""
     bench = Workbench(small_subject(network))
-    bench.in_float64.values = bench.values
     truth = reference_step(bench.in_float64)
     gc.collect()
     port = torch_port(network, bench)

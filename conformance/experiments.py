@@ -62,8 +62,9 @@ def logits_after_export(bench: Runner) -> tuple[Array, Array]:
     net = bench.net(train=False)
     names = structural_names(net)
     net.hybridize()
-    expected = net(images).asnumpy()
-    return expected, variants.export(net, images, names).load(bench.ctx)(images).asnumpy()
+    expected, exported = net(images).asnumpy(), variants.export(net, images, names)
+    del net  # a large network in float64 does not fit twice into a worker's memory
+    return expected, exported.load(bench.ctx)(images).asnumpy()
 
 
 def initialized(bench: Runner, value: float) -> dict[str, tuple[float, float]]:
@@ -82,23 +83,24 @@ def initialized(bench: Runner, value: float) -> dict[str, tuple[float, float]]:
 
 
 def accumulated(bench: Runner) -> Iterator[tuple[str, Array, Array]]:
-    """Each parameter, its gradient after one backward, and after a second one was added to it."""
+    """Each parameter, twice its gradient after one backward, and that after a second one was added to it."""
     net, images = bench.net(), bench.images(bench.shape(2, train=True))
     names = structural_names(net)
     parameters = {names[full]: p for full, p in net.collect_params().items() if p.grad_req != "null"}
     for parameter in parameters.values():
         parameter.grad_req = "add"
     net.collect_params().zero_grad()
-    once: dict[str, Array] = {}
+    twice: dict[str, Array] = {}
     for _ in range(2):
         bench.seed(1)
         with mx.autograd.record():
             loss = bench.loss(net(images))
         loss.backward()
-        if not once:
-            once = {name: p.grad().asnumpy() for name, p in parameters.items()}
+        if not twice:
+            twice = {name: p.grad().asnumpy() for name, p in parameters.items()}
     for name, parameter in parameters.items():
-        yield name, once.pop(name), parameter.grad().asnumpy()
+        once = twice.pop(name)
+        yield name, np.add(once, once, out=once), parameter.grad().asnumpy()
 
 
 class Slope:
@@ -130,10 +132,12 @@ class Slope:
                     self.scales[name], self.parts[name] = (length or 1.0) / slope, slope * (length or 1.0)
 
     def _move(self, names: Sequence[str], step: float) -> None:
-        """Move parameters along their gradients, in place: a copy of all would not fit beside a large network."""
+        """Move parameters along their gradients, in place: not even a copy of one would fit beside a large network."""
         for name in names:
-            parameter = self.parameters[name]
-            parameter.data()[:] += parameter.grad() * (step * self.scales[name])
+            value, slope, length = self.parameters[name].data(), self.parameters[name].grad(), step * self.scales[name]
+            slope *= length
+            value += slope
+            slope /= length
 
     def _loss(self) -> float:
         self.bench.seed(1)

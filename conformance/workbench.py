@@ -88,7 +88,7 @@ class Workbench(Claimed):
         return experiments.initialized(self, value)
 
     def accumulated_gradients(self) -> Iterator[tuple[str, Array, Array]]:
-        """Each parameter's gradient after one backward and after two with ``grad_req='add'``."""
+        """Twice each parameter's gradient after one backward, and that after two with ``grad_req='add'``."""
         return experiments.accumulated(self)
 
     def slopes(self) -> Iterator[experiments.Slope]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from broken_blocks import INPUT_SHAPE, crash, hang
 from conformance import Subject
-from conformance.worker import PREPARE, Pool, Settings, Worker, share_of_cores
+from conformance.worker import PREPARE, SPARING, Pool, Settings, Worker, share_of_cores
 from flaws import Small
 
 PREDICT, SAME, COUNTS = "execution.predict_mode", "execution.same_operators", "parameters.counts"
@@ -51,6 +53,14 @@ def worker_of() -> Iterator[Callable[..., Worker]]:
     yield start
     for worker in workers:
         worker.close()
+
+
+class Saying(Small):
+    """A block that prints how its process gets memory, and fails."""
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
+        """Print and fail."""
+        raise ValueError([os.environ[name] for name in SPARING])
 
 
 def test_worker_answers_many_checks_in_one_process(worker_of: Callable[..., Worker]) -> None:
@@ -136,6 +146,24 @@ def test_pool_keeps_one_worker(tmp_path: Path) -> None:
     assert "not executed" == pool.worker(subject).run(SAME).outcome
     pool.close()
     pool.close()
+
+
+def test_worker_is_sparing_with_memory_unless_told_otherwise(
+    worker_of: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process has one scratch space, and gives back what is freed; the user's environment comes first."""
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "77")
+    expected = [*({**SPARING, "MALLOC_MMAP_THRESHOLD_": "77"}).values()]
+    assert str(expected) in worker_of(Saying).run(PREDICT, "hybridized").text
+
+
+def test_largest_experiment_fits_into_four_gigabytes() -> None:
+    """A VGG in float64 with its gradients, the most that a check keeps of one of the 12 networks, and its copies."""
+    with closing(Worker(Subject("vgg11"), Settings(threads=1))) as worker:
+        for check in ("numerics.gradients_accumulate", "numerics.derivative", "files.export_after_cast"):
+            result = worker.run(check)
+            assert "passed" == result.outcome, result.text
+            assert 0 < result.peak < 4e9, check
 
 
 def test_cores_are_shared_among_xdist_workers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,10 +43,10 @@ def check_gradients_accumulate(bench: Workbench) -> None:
     but the last; one that is added where it should be written grows from step to step.
     """
     problems, compared, bound = list[Problem](), 0, ACCUMULATED
-    for name, once, twice in bench.accumulated_gradients():
+    for name, expected, actual in bench.accumulated_gradients():
         compared += 1
         what = f"gradient of {name} after two backwards"
-        problems += compare(what, 2 * once, twice, bound.bound, bound.provenance, place=owner(name))
+        problems += compare(what, expected, actual, bound.bound, bound.provenance, place=owner(name))
     if not compared:
         raise Vacuous("the network has no gradient")
     refuse(problems)

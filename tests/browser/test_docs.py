@@ -63,7 +63,8 @@ def test_page_is_whole(name: str, view: str, site: Path, open_page: Opener) -> N
 def test_search_finds_a_check(site: Path, open_page: Opener) -> None:
     """The search works from disk: what is typed leads to the section that has it."""
     opened = open_page((site / "index.html").as_uri())
-    opened.page.get_by_role("textbox", name="Search").fill("batch_independence")
+    # Typed key by key: the page asks again at each key, while a text set at once may come before it listens.
+    opened.page.get_by_role("textbox", name="Search").press_sequentially("batch_independence")
     result = opened.page.locator(".md-search-result__link").first
     result.wait_for(timeout=20_000)
     result.click()

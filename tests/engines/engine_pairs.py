@@ -74,7 +74,6 @@ def pair(network: str, *, small: bool = False) -> Pair:
     bench = Workbench(subject)
     fixed = SPECIFICATIONS[network].family in SIDES
     sizes: dict[str, Any] = {"image_size": bench.shape()[-1]} if fixed else {}
-    bench.in_float64.values = bench.values  # the same, held once
     made = Pair(bench, TorchPort(build(network, **sizes), bench.shape(2), network))
     for module in made.port.module.modules():
         if isinstance(module, BatchNorm):
