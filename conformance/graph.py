@@ -119,6 +119,12 @@ class Graph:
         """Nodes that read a parameter."""
         return [node for node in self.nodes if parameter in node.parameters]
 
+    @property
+    def fixed_gammas(self) -> frozenset[str]:
+        """Gammas that their BatchNorm takes for 1, and sets to 1, as it has ``fix_gamma``."""
+        norms = (node for node in self.nodes if node.operator == "BatchNorm" and node.attributes.get("fix_gamma"))
+        return frozenset(norm.parameters[0] for norm in norms)
+
 
 def parse_value(text: Any) -> Any:
     """Turn an attribute's text into a Python value: ``'(3, 3)'`` -> ``(3, 3)``, ``'true'`` -> ``True``."""

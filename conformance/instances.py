@@ -184,8 +184,11 @@ class Instances:
             places = {name: place for place, name in enumerate(self.reference.graph.parameters)}
             pairs = pair_parameters(self.reference.graph, self.graph)
             own.update({twin: (places[name], own[twin][1]) for name, twin in pairs.items() if twin in own})
-        offset = RUNS_APART * self.number
-        return {name: fill(p.slot, p.shape, place + offset) for name, (place, p) in own.items()}
+        offset, ones = RUNS_APART * self.number, self.graph.fixed_gammas
+        return {
+            name: np.ones(p.shape, np.float32) if name in ones else fill(p.slot, p.shape, place + offset)
+            for name, (place, p) in own.items()
+        }
 
     def trained_values(self) -> dict[str, Array]:
         """Values from the user's file.

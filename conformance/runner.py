@@ -21,6 +21,8 @@ LEARNING_RATE = 1e-3
 BYTES = 255
 """Images whose pixels were not divided by 255: the second run is theirs, so that another range is tried too."""
 
+TRAINING_SETTINGS = ("grad_req", "lr_mult", "wd_mult")
+
 
 def _run_names(shapes: Sequence[Shape]) -> list[str]:
     """What the logits of each predict-mode run are called."""
@@ -83,6 +85,10 @@ class Runner(Instances):
             net = self.net(train=train)
             ready, names = variants.SETUP[variant](net, images), structural_names(net)
         found = {names[full]: parameter for full, parameter in ready.collect_params().items() if full in names}
+        if variant == "imported":  # a file holds values, not how they are trained
+            for name, parameter in found.items():
+                for key in TRAINING_SETTINGS:
+                    setattr(parameter, key, self.graph.parameters[name].settings[key])
         return Prepared(ready, {name: found[name] for name in self.graph.parameters if name in found}, variant)
 
     @property

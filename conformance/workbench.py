@@ -166,6 +166,13 @@ class Workbench(Claimed):
         """Every parameter's value before training."""
         return {name: Summary.of(value) for name, value in self.values.items()}
 
+    @property
+    def frozen(self) -> frozenset[str]:
+        """Parameters that are not to be trained, such as gamma with ``scale=False``; running statistics are others."""
+        parameters = self.graph.parameters.items()
+        null = (name for name, p in parameters if p.settings["grad_req"] == "null" and not p.slot.startswith("moving_"))
+        return frozenset(null)
+
     def _statistics(self, net: Any) -> dict[str, Array]:
         names = structural_names(net)
         kept = {name for name, p in self.graph.parameters.items() if p.slot in ("moving_mean", "moving_var")}

@@ -11,6 +11,7 @@ from conformance import Subject
 from execution_flaws import (
     clearing,
     custom,
+    frozen_moved,
     imperative,
     initialized,
     norm_twice,
@@ -124,13 +125,6 @@ OWN: tuple[tuple[str, tuple[str, ...], str, Patch, str], ...] = (
     (
         "behaviour.gradients_reach_every_parameter",
         (),
-        "frozen parameter",
-        attribute("conv.weight", "grad_req", "null"),
-        "conv.weight: no gradient (grad_req is 'null', weight)",
-    ),
-    (
-        "behaviour.gradients_reach_every_parameter",
-        (),
         "gradient not finite",
         after("", infinite_gradient),
         "gradient of conv.weight: not finite",
@@ -141,6 +135,13 @@ OWN: tuple[tuple[str, tuple[str, ...], str, Patch, str], ...] = (
         "lr_mult",
         attribute("output.bias", "lr_mult", 0),
         "output.bias: unchanged after a training step",
+    ),
+    (
+        "behaviour.parameters_move",
+        (),
+        "frozen, and moved",
+        frozen_moved("conv"),
+        "conv.weight: frozen, but changed by a training step",
     ),
     (
         "parameters.initialization",

@@ -14,6 +14,7 @@ from execution_flaws import (
     custom,
     from_call,
     frozen,
+    frozen_moved,
     imperative,
     noise,
     norm_twice,
@@ -128,6 +129,7 @@ STATISTICS = faults("execution", (("gradients cleared in forward", "small", NOWH
          statistics_moved("norm", lambda: not mx.autograd.is_training())),
         ("statistics moved by a forward", "small", "norm",
          statistics_moved("norm", lambda: bool(mx.autograd.is_recording()))),
+        ("frozen weight moved in Python", "small", "conv", frozen_moved("conv")),
     ),
 )  # fmt: skip
 FILES = faults(

@@ -157,6 +157,25 @@ def statistics_moved(path: str, when: Callable[[], bool]) -> Patch:
     return patch
 
 
+def frozen_moved(path: str) -> Patch:
+    """Freeze a layer's weight, and shrink it all the same whenever it is used in training."""
+
+    def patch(net: Any) -> None:
+        block = layer(net, path)
+        block.weight.grad_req = "null"
+        inner = block.forward
+
+        def forward(x: Any) -> Any:
+            if isinstance(x, mx.nd.NDArray) and mx.autograd.is_training():
+                with mx.autograd.pause():
+                    block.weight.set_data(block.weight.data() * 0.99)
+            return inner(x)
+
+        block.forward = forward
+
+    return patch
+
+
 def statistics_kept(path: str) -> Patch:
     """Normalize with the batch's statistics and never record them: momentum 1."""
     return lambda net: layer(net, path)._kwargs.update(momentum=1.0)

@@ -57,13 +57,14 @@ def check_derivative(bench: Workbench) -> None:
 
     All parameters move together, each along its own gradient. A gradient that is scaled, blocked or has the
     wrong sign anywhere changes the sum; the parameter nearest the loss at which it is wrong is then searched. A
-    relu or a maximum that bends between the two points spoils a difference, so it must be wrong for two batches.
+    relu or a maximum that bends between its two points spoils a difference, so it must be wrong for three distances
+    and two batches.
     """
     for slope in bench.slopes():
         names = list(slope.parameters)
         if not names:
             raise Vacuous("the network has no gradient")
-        expected, actual = slope.of(names)
+        expected, actual = slope.of(names, DERIVATIVE.bound)
         what, bound = f"slope of the loss along {len(names)} gradients", DERIVATIVE
         note(Measurement(what, abs(expected - actual), bound.bound * actual, bound.provenance, scale=actual))
         if abs(expected - actual) <= DERIVATIVE.bound * actual:
