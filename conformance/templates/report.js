@@ -21,8 +21,21 @@
     if (shown < rows.length) for (const part of document.querySelectorAll("details.family:not([hidden])")) part.open = true;
   };
 
-  /** Open whatever the address's # is inside of, and go there. */
+  /** Keep the filters in the address, so that it can be passed on. */
+  const remember = () => history.replaceState(null, "", `#?${new URLSearchParams(new FormData(form))}`);
+
+  /** Set the filters as the address has them. */
+  const recall = () => {
+    const asked = new URLSearchParams(location.hash.slice(2));
+    for (const field of form.elements)
+      if (field.type === "checkbox") field.checked = asked.getAll(field.name).includes(field.value);
+      else if (field.name) field.value = asked.get(field.name) ?? "";
+    filter();
+  };
+
+  /** Do what the address's # says: set filters, or open whatever it is inside of, and go there. */
   const follow = () => {
+    if (location.hash.startsWith("#?")) return recall();
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!target) return;
     if (target.closest("[hidden]")) form.reset();
@@ -32,8 +45,9 @@
   };
 
   form.hidden = false;
-  form.addEventListener("input", filter);
+  form.addEventListener("input", () => (filter(), remember()));
   form.addEventListener("reset", () => setTimeout(filter));
+  form.querySelector("button").addEventListener("click", () => history.replaceState(null, "", "#"));
   form.addEventListener("submit", (event) => event.preventDefault());
   addEventListener("hashchange", follow);
   filter();

@@ -72,6 +72,21 @@ def test_filters_show_what_is_asked_for(pages: dict[str, str], open_page: Opener
     assert (3, "3 of 64 shown") == (shown.count(), said.inner_text())
 
 
+def test_filters_can_be_passed_on(pages: dict[str, str], open_page: Opener) -> None:
+    """The address has the filters; whoever opens it sees the same rows, until a link or the button asks for others."""
+    page = open_page(pages["failing"]).page
+    page.get_by_label("passed (").uncheck()
+    page.get_by_label("not applicable (").uncheck()
+    page.get_by_label("Contains").fill("predict_mode FUSED")
+    other = open_page(page.evaluate("location.href")).page
+    assert "1 of 64 shown" == other.locator("output").inner_text()
+    assert not other.get_by_label("passed (").is_checked()
+    assert "predict_mode FUSED" == other.get_by_label("Contains").input_value()
+    other.get_by_role("button", name="Show all").click()
+    other.wait_for_function("document.querySelector('output').textContent === '64 of 64 shown'")
+    assert f"{pages['failing']}#" == other.evaluate("location.href")
+
+
 def test_link_to_a_result_opens_it(pages: dict[str, str], open_page: Opener) -> None:
     """An address with a result's id opens what it is folded into, shows it and gives it the focus."""
     case = "mine-numerics.float64"
