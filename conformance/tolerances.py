@@ -87,8 +87,8 @@ RECORDED = {
     "forward": Tolerance(1.3e-10, 1.6e-11, f"resnet152; {KERNELS}"),
     "predict": Tolerance(2.6e-5, 3.3e-6, f"resnet152; {KERNELS}"),
     "backward": Tolerance(1.8e-10, 2.2e-11, f"resnet152; {KERNELS}"),
-    "first step": Tolerance(4e-11, 1.2e-12, f"projections of resnet152; {KERNELS}"),
-    "later steps": Tolerance(4e-9, 1.3e-10, f"projections of resnet152; {KERNELS}"),
+    "first step": Tolerance(2e-11, 2.4e-12, f"resnet152; {KERNELS}"),
+    "later steps": Tolerance(1.4e-8, 1.8e-9, f"resnet152; {KERNELS}"),
 }
 
 NOT_MEASURED = "not yet measured on hardware"
