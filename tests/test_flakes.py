@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from flakes import Round, main, pytest_collection_modifyitems, read, upper_bound
+from conformance.specification import SPECIFICATIONS
+from flakes import Round, main, pytest_collection_modifyitems, read, summary, upper_bound
 
 ITEMS = [
     SimpleNamespace(nodeid=f"x::test_check[{name}-a.b{place}]") for name in ("vgg11", "alexnet") for place in "1234"
@@ -59,3 +60,15 @@ def test_log_is_gone_on_with(
     main(2, ["vgg11"], log)
     assert [(1, 2), (2, 1), (3, 2)] == [(each.seed, each.workers) for each in read(log)]
     assert "0 failures in 3 network-runs (30 cases); below 63.16% a network-run" in capsys.readouterr().out
+
+
+def test_committed_search_found_nothing() -> None:
+    """The log in the repository has at least 200 network-runs over all networks, none of them failed."""
+    rounds = read(Path(__file__).parent.parent / "docs" / "results" / "flakes.jsonl")
+    assert set(SPECIFICATIONS) == {name for each in rounds for name in each.networks}
+    assert {1, 2} == {each.workers for each in rounds}
+    assert len(rounds) == len({each.seed for each in rounds})
+    assert 0 == sum(each.failures for each in rounds)
+    assert 200 <= sum(len(each.networks) for each in rounds)
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    assert summary(rounds) in " ".join(readme.split())
