@@ -50,7 +50,7 @@ class Claimed(Filing):
     def in_float64(self) -> Self:
         """The subject in float64, same values: there the order of sums makes no difference that training amplifies."""
         bench = type(self)(self.subject, self.place, self.stage, "float64", self.number)
-        bench.values = self.values  # not made and kept twice: a VGG's take half a gigabyte
+        bench._plain = self
         return bench
 
     @property

@@ -96,6 +96,7 @@ class Instances:
         self.number = number
         self.classes = 1000
         self._twin: Self | None = None
+        self._plain: Self | None = None  # the same subject in float32: its values are not kept twice
 
     def seed(self, step: int) -> None:
         """Seed MXNet's own random numbers before a training step or a run."""
@@ -177,6 +178,8 @@ class Instances:
     @cached_property
     def values(self) -> dict[str, Array]:
         """Every parameter's value: trained weights, the reference's in matching nodes, or the fill."""
+        if self._plain is not None:
+            return self._plain.values
         if self.subject.weights is not None:
             return self.trained_values()
         own = {name: (place, parameter) for place, (name, parameter) in enumerate(self.graph.parameters.items())}
