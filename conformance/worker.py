@@ -40,8 +40,8 @@ SPARING = {
 }
 """How a process keeps less memory: one scratch space instead of four, and no freed array of over 8 MB.
 
-MXNet's scratch spaces grow to the largest array ever asked for and stay: together 1.6 GB for a VGG. Huge pages, where
-glibc 2.35 and later ask for them, make up for the time that getting memory again and again takes.
+MXNet's scratch spaces grow to the largest array ever asked for and stay. Huge pages, where glibc 2.35 and later ask for
+them, make up for the time that getting memory again and again takes.
 """
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from flaws import Patch, after, layer
+from flaws import Patch, after, attribute, both, layer
 from reference.mxnet_compat import mx
 
 Change = Callable[[Any, Any], Any]
@@ -139,41 +139,33 @@ def norm_twice(path: str) -> Patch:
     return patch
 
 
-def statistics_moved(path: str, when: Callable[[], bool]) -> Patch:
-    """Move a running mean in Python, where no rule moves it."""
+def moved(path: str, parameter: str, when: Callable[[], bool], change: Callable[[Any], Any]) -> Patch:
+    """Move a layer's parameter in Python, where no rule moves it."""
 
     def patch(net: Any) -> None:
         block = layer(net, path)
-        inner = block.forward
+        inner, value = block.forward, getattr(block, parameter)
 
         def forward(x: Any) -> Any:
             if isinstance(x, mx.nd.NDArray) and when():
                 with mx.autograd.pause():
-                    block.running_mean.set_data(block.running_mean.data() + 1)
+                    value.set_data(change(value.data()))
             return inner(x)
 
         block.forward = forward
 
     return patch
+
+
+def statistics_moved(path: str, when: Callable[[], bool]) -> Patch:
+    """Move a running mean."""
+    return moved(path, "running_mean", when, lambda mean: mean + 1)
 
 
 def frozen_moved(path: str) -> Patch:
     """Freeze a layer's weight, and shrink it all the same whenever it is used in training."""
-
-    def patch(net: Any) -> None:
-        block = layer(net, path)
-        block.weight.grad_req = "null"
-        inner = block.forward
-
-        def forward(x: Any) -> Any:
-            if isinstance(x, mx.nd.NDArray) and mx.autograd.is_training():
-                with mx.autograd.pause():
-                    block.weight.set_data(block.weight.data() * 0.99)
-            return inner(x)
-
-        block.forward = forward
-
-    return patch
+    shrunk = moved(path, "weight", mx.autograd.is_training, lambda weight: weight * 0.99)
+    return both(attribute(f"{path}.weight", "grad_req", "null"), shrunk)
 
 
 def statistics_kept(path: str) -> Patch:
