@@ -10,6 +10,8 @@ import subprocess
 import sys
 from typing import Any
 
+from conformance.libraries import brought_by
+
 TIME_LIMIT = 120.0
 """Seconds an answer may take; a first import from a slow disk takes some."""
 
@@ -101,8 +103,9 @@ def _readable(refusal: str) -> str:
         return refusal
     if missing[1] == LIBCUDA:
         return NO_DRIVER
-    brought = ": install gluon-conformance[gpu], which brings the CUDA libraries" if CUDA.match(missing[1]) else ""
-    return f"this MXNet build needs {missing[1]}, which is not there{brought}"
+    cuda = "gluon-conformance[gpu], which brings the CUDA libraries" if CUDA.match(missing[1]) else ""
+    brought = cuda or brought_by(missing[1])
+    return f"this MXNet build needs {missing[1]}, which is not there{f': install {brought}' if brought else ''}"
 
 
 def numeric_switches() -> list[str]:

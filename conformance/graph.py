@@ -73,6 +73,11 @@ class Parameter:
     shape: Shape
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_statistic(self) -> bool:
+        """Whether it is a running statistic, which training moves without a gradient."""
+        return self.slot in ("moving_mean", "moving_var")
+
 
 @dataclass(frozen=True)
 class Node:

@@ -26,6 +26,7 @@ DEBIAN = {
     "libgcc_s.so.1": "Debian's libgcc-s1",
     "libopenblas.so.0": "Debian's libopenblas0",
     "libgfortran.so.3": "MXNet's wheel from PyPI",
+    "libquadmath.so.0": "Debian's libquadmath0",
     "libz.so.1": "Debian's zlib1g",
 }
 GLIBC = ("libc.so", "libm.so", "libdl.so", "librt.so", "libpthread.so", "ld-linux")

@@ -170,12 +170,11 @@ class Workbench(Claimed):
     def frozen(self) -> frozenset[str]:
         """Parameters that are not to be trained, such as gamma with ``scale=False``; running statistics are others."""
         parameters = self.graph.parameters.items()
-        null = (name for name, p in parameters if p.settings["grad_req"] == "null" and not p.slot.startswith("moving_"))
-        return frozenset(null)
+        return frozenset(name for name, p in parameters if p.settings["grad_req"] == "null" and not p.is_statistic)
 
     def _statistics(self, net: Any) -> dict[str, Array]:
         names = structural_names(net)
-        kept = {name for name, p in self.graph.parameters.items() if p.slot in ("moving_mean", "moving_var")}
+        kept = {name for name, p in self.graph.parameters.items() if p.is_statistic}
         return {names[full]: p.data().asnumpy() for full, p in net.collect_params().items() if names[full] in kept}
 
     def statistics_after(self, backwards: int) -> dict[str, Array]:

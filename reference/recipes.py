@@ -30,7 +30,7 @@ class StepDecay:
 
 @dataclass(frozen=True)
 class Cosine:
-    """The learning rate falls along half a cosine, to the part `last` after the last epoch.
+    """The learning rate falls along half a cosine, to the part `last` in the last epoch.
 
     Source: Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983, equation 5 without restarts.
     """
@@ -39,7 +39,8 @@ class Cosine:
 
     def __call__(self, epoch: int, epochs: int) -> float:
         """Return the part of the initial learning rate that epoch `epoch` of `epochs` is trained with."""
-        return self.last + (1 - self.last) * (1 + math.cos(math.pi * (epoch - 1) / epochs)) / 2
+        done = (epoch - 1) / max(1, epochs - 1)
+        return self.last + (1 - self.last) * (1 + math.cos(math.pi * done)) / 2
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,12 @@ ARTICLE = Recipe(
 
 REFERENCE = Recipe(
     optimizer="adam",
-    learning_rate=5e-4,
-    schedule=Cosine(),
+    learning_rate=2e-4,
+    schedule=Cosine(last=0.1),
     # He et al. 2015, https://arxiv.org/abs/1502.01852: keeps the signal's scale through layers with ReLU.
     initializer="xavier",
     initializer_settings=(("rnd_type", "gaussian"), ("factor_type", "in"), ("magnitude", 2)),
+    batch_size=32,
 )
 
 RECIPES: dict[str, Recipe] = {"article": ARTICLE, "reference": REFERENCE}

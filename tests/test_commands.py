@@ -81,7 +81,7 @@ def test_train_prints_a_line_an_epoch(run: tuple[Path, str, str]) -> None:
     folder, out, err = run
     lines = out.splitlines()
     assert lines[0] == f"tiny on cpu(0), 40 images from {PACKAGED}, recipe reference, to {folder}"
-    for number, rate in ((1, "0.0005"), (2, "0.00025")):
+    for number, rate in ((1, "0.0002"), (2, "2e-05")):
         assert lines[number].startswith(f"epoch {number}, lr {rate}, loss ")
         for part in ("train acc ", "test acc ", "time ", "images/sec"):
             assert part in lines[number]

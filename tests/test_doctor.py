@@ -27,7 +27,11 @@ BROKEN = {
     ),
     "other_library": (
         {"mxnet": f"raise OSError('libopenblas.so.0: {NO_FILE}')"},
-        f"this MXNet build needs libopenblas.so.0, which is not there: {OTHER}",
+        "this MXNet build needs libopenblas.so.0, which is not there: install Debian's libopenblas0",
+    ),
+    "unknown_library": (
+        {"mxnet": f"raise OSError('libodd.so.7: {NO_FILE}')"},
+        f"this MXNet build needs libodd.so.7, which is not there: {OTHER}",
     ),
     "no_driver": (
         {"mxnet": f"raise OSError('libcuda.so.1: {NO_FILE}')"},

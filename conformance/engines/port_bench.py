@@ -224,7 +224,7 @@ class PortBench:
 
     def _is_statistic(self, problem: Problem) -> bool:
         parameter = self.graph.parameters.get(problem.partition(":")[0])
-        return parameter is not None and parameter.slot.startswith("moving_")
+        return parameter is not None and parameter.is_statistic
 
     @cached_property
     def _step_differences(self) -> list[Problem]:

@@ -186,16 +186,12 @@ class TorchPort:
             loss=_array(loss),
             images=_array(entering.grad),
             gradients={name: _array(state[name].grad) for name in self.graph.parameters if _learns(state[name])},
-            statistics={name: _array(state[name]) for name, p in self.graph.parameters.items() if _moves(p.slot)},
+            statistics={name: _array(state[name]) for name, p in self.graph.parameters.items() if p.is_statistic},
         )
 
 
 def _learns(tensor: torch.Tensor) -> bool:
     return bool(tensor.requires_grad) and tensor.grad is not None
-
-
-def _moves(slot: str) -> bool:
-    return slot in ("moving_mean", "moving_var")
 
 
 def load(spec: str, shape: Shape = IMAGES, **arguments: Any) -> TorchPort:
