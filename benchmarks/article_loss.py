@@ -2,7 +2,8 @@
 
 ``python benchmarks/article_loss.py update`` makes the first step of AlexNet at full size and tries what it did to the
 weights with its signs mixed up. ``first`` follows the first steps of AlexNet at full size under the article's recipe
-and under changes of it; ``memory`` follows Adam's second moments after the second step.
+and under changes of it; ``memory`` follows Adam's second moments after the second step. ``later`` goes on from a run of
+``python -m reference train alexnet --recipe article --output DIR``, as if Adam had forgotten for some epochs more.
 All print Markdown; docs/results/article-loss.md has it, with what follows from it.
 """
 
@@ -14,9 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import mean
 
-from probing import FORGETTING, Step, first_steps, mixed_up
+from probing import FORGETTING, Step, first_steps, later_steps, mixed_up
 from reference.batches import Examples
+from reference.checkpoints import latest
 from reference.data import to_images
 from reference.datasets import find
 from reference.recipes import ARTICLE, REFERENCE, Recipe
@@ -99,10 +102,30 @@ def report_memory(arguments: argparse.Namespace) -> Iterator[str]:
         yield f"| {number} | {step.loss:.4g} | {kept} | {FORGETTING ** (number - first):.3f} | {brake} |"
 
 
+def report_later(arguments: argparse.Namespace) -> Iterator[str]:
+    """Yield what steps after a run's last checkpoint give, by the epochs for which Adam forgets before them."""
+    checkpoint, _ = latest(arguments.run)
+    if checkpoint is None:
+        raise SystemExit(f"--run {arguments.run}: no whole checkpoint there")
+    recipe = replace(ARTICLE, batch_size=arguments.batch_size)
+    images, labels = (array[: arguments.images] for array in find(arguments.data).train)
+    data = Examples(images, labels, partial(to_images, size=arguments.image_size))
+    yield f"After epoch {checkpoint.place['epoch'] - 1}, {arguments.steps} steps; means of the second half of them.\n"
+    yield "| epochs of forgetting | loss | accuracy | highest loss | brake in the first step, layer by layer |"
+    yield "| --- " * 5 + "|"
+    for epochs in arguments.forgotten:
+        steps = later_steps(checkpoint, recipe, epochs, arguments.steps, data)
+        half = steps[len(steps) // 2 :]
+        loss, accuracy = (mean(getattr(step, name) for step in half) for name in ("loss", "accuracy"))
+        brake = " ".join(f"{value:.2g}" for value in steps[0].brake.values())
+        yield f"| {epochs} | {loss:.4g} | {accuracy:.3f} | {max(step.loss for step in steps):.4g} | {brake} |"
+
+
 REPORTS: dict[str, Callable[[argparse.Namespace], Iterator[str]]] = {
     "update": report_update,
     "first": report_first,
     "memory": report_memory,
+    "later": report_later,
 }
 
 
@@ -112,12 +135,18 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("report", choices=REPORTS)
     parser.add_argument("--batch-size", type=int, default=128, metavar="N", help="default: 128")
     parser.add_argument("--image-size", type=int, default=224, metavar="N", help="pixels, default: 224")
-    parser.add_argument("--steps", type=int, default=10, metavar="N", help="of `first` and `memory`, default: 10")
+    parser.add_argument("--steps", type=int, default=10, metavar="N", help="of all but `update`, default: 10")
+    parser.add_argument("--run", type=Path, metavar="DIR", help="of `later`: folder of a run of the article's recipe")
+    parser.add_argument(
+        "--forgotten", nargs="+", type=int, default=[0, 4, 8, 12], metavar="N", help="epochs, of `later`"
+    )
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="of `update`, default: 5")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of Fashion-MNIST, default: looked for")
     parser.add_argument("--images", type=int, metavar="N", help="of the training images, default: all")
     parser.add_argument("--only", nargs="+", type=int, metavar="N", help="recipes by number, default: all")
     arguments = parser.parse_args(argv)
+    if arguments.report == "later" and arguments.run is None:
+        parser.error("later: --run DIR is missing")
     for line in REPORTS[arguments.report](arguments):
         print(line, flush=True)
 

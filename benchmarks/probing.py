@@ -11,6 +11,7 @@ from typing import Any
 
 from reference import alexnet
 from reference.batches import Examples
+from reference.checkpoints import Checkpoint, go_on
 from reference.mxnet_compat import mx
 from reference.randomness import order_of
 from reference.recipes import Recipe
@@ -26,6 +27,7 @@ class Step:
 
     Attributes:
         loss: Mean of its images.
+        accuracy: Share of its images whose class is found.
         logit: The largest magnitude among its logits.
         dead: Share of every layer's units, or channels, that are 0 for all its images and places.
         update: Root mean square of every weight's change, relative to that of the weight before.
@@ -34,6 +36,7 @@ class Step:
     """
 
     loss: float
+    accuracy: float
     logit: float
     dead: dict[str, float]
     update: dict[str, float]
@@ -78,17 +81,18 @@ class Probe:
         output, labels = progress.tally.waiting
         update, square, brake = {}, {}, {}
         memory = progress.trainer._updaters[0].states
+        since_start = 1 - FORGETTING**progress.trainer._optimizer.num_update
         places = {parameter.name: place for place, parameter in enumerate(progress.trainer._params)}
         for name, before in self.before.items():
             weight = self.layers[name].weight
             update[name] = float(((weight.data() - before).norm() / before.norm()).asscalar())
             square[name] = float(memory[places[weight.name]][1].mean().asscalar())
             slope = float((weight.grad() / len(labels)).square().mean().asscalar())
-            corrected = square[name] / (1 - FORGETTING ** (len(self.steps) + 1))
-            brake[name] = (corrected / slope) ** 0.5 if slope else math.inf
+            brake[name] = (square[name] / since_start / slope) ** 0.5 if slope else math.inf
         logit = float(output.logits.abs().max().asscalar())
         loss = float(output.losses.mean().asscalar())
-        self.steps.append(Step(loss, logit, dict(self.dead), update, square, brake))
+        accuracy = float((output.logits.asnumpy().argmax(axis=1) == labels).mean())
+        self.steps.append(Step(loss, accuracy, logit, dict(self.dead), update, square, brake))
         self.dead.clear()
         self.before.clear()
         if self.warm_up:
@@ -114,7 +118,36 @@ def first_steps(recipe: Recipe, warm_up: int, size: int, number: int, data: Exam
     mx.random.seed(0)
     net.initialize(mx.init.create(recipe.initializer, **dict(recipe.initializer_settings)))
     net(mx.nd.zeros((1, 3, size, size)))
-    probe = Probe(net.features, warm_up, recipe.learning_rate)
+    return followed(net, started, Probe(net.features, warm_up, recipe.learning_rate), number, data)
+
+
+def later_steps(checkpoint: Checkpoint, recipe: Recipe, epochs: int, number: int, data: Examples) -> list[Step]:
+    """Follow AlexNet from a checkpoint on, as if Adam had forgotten for some epochs more what it remembers there.
+
+    Its second moments are made as much smaller as that many epochs would make them, and its count of updates larger;
+    weights and first moments stay.
+
+    Args:
+        checkpoint: After an epoch.
+        recipe: That it was trained with.
+        epochs: Of forgetting.
+        number: Of steps.
+        data: Training images.
+    """
+    net = alexnet(classes=10)
+    progress = go_on(checkpoint, net, recipe, mx.cpu())
+    updates = epochs * -(-len(data) // recipe.batch_size)
+    for _, squares in progress.trainer._updaters[0].states.values():
+        squares *= FORGETTING**updates
+    counts = progress.trainer._optimizer._index_update_count
+    counts.update({place: count + updates for place, count in counts.items()})
+    return followed(net, recipe, Probe(net.features), number, data, progress)
+
+
+def followed(
+    net: Any, recipe: Recipe, probe: Probe, number: int, data: Examples, progress: Progress | None = None
+) -> list[Step]:
+    """Train for so many steps and return what the probe saw."""
 
     def after_step(progress: Progress) -> None:
         probe(progress)
@@ -122,7 +155,7 @@ def first_steps(recipe: Recipe, warm_up: int, size: int, number: int, data: Exam
             raise Stopped
 
     with contextlib.suppress(Stopped):
-        for _ in fit(net, data, recipe=started, after_step=after_step):
+        for _ in fit(net, data, recipe=recipe, progress=progress, after_step=after_step):
             pass
     return probe.steps
 

@@ -35,7 +35,9 @@ def test_schedules_follow_their_formulas() -> None:
     """The article's rate falls to a tenth after every 20 epochs; the cosine from 1 to its last part."""
     rates = [ARTICLE.rate(epoch) for epoch in (1, 20, 21, 40, 41, 100)]
     np.testing.assert_allclose([1e-2, 1e-2, 1e-3, 1e-3, 1e-4, 1e-6], rates, rtol=1e-12)
-    np.testing.assert_allclose([1, 0.75, 0.25, 0], [Cosine()(epoch, 4) for epoch in (1, 2, 3, 4)], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        [1, 0.75, 0.25, 0], [Cosine()(epoch, 4) for epoch in (1, 2, 3, 4)], rtol=1e-12, atol=1e-12
+    )
     np.testing.assert_allclose([1, 0.55, 0.1], [Cosine(0.1)(epoch, 3) for epoch in (1, 2, 3)], rtol=1e-12)
     assert Cosine(0.1)(1, 1) == 1
 
