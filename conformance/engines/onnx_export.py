@@ -59,7 +59,7 @@ def to_onnx(symbol: Any, parameters: Mapping[str, Any], shape: tuple[int, ...]) 
         shape: Of one batch of images (N, C, H, W); N may be any number when the model is run.
 
     Returns:
-        ``onnx.ModelProto``, checked by onnx.
+        ``onnx.ModelProto``, checked by onnx before its large weights were put in, of which that would make copies.
 
     Raises:
         NotExecuted: If onnx is not installed.
@@ -86,9 +86,10 @@ def to_onnx(symbol: Any, parameters: Mapping[str, Any], shape: tuple[int, ...]) 
             dynamic_input_shapes=[inputs.get(name, (None, *shape[1:])) for name in order],
         )
         model = onnx.load(path)
-    model.graph.initializer.extend(onnx.numpy_helper.from_array(each.asnumpy(), name) for name, each in large.items())
-    _put_right(onnx, model)
+    _put_right(onnx, model, large)
     onnx.checker.check_model(model, full_check=True)
+    del model.graph.input[1:]
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(each.asnumpy(), name) for name, each in large.items())
     return model
 
 
@@ -108,16 +109,17 @@ def _fixed_gammas(nodes: Sequence[Mapping[str, Any]], parameters: Mapping[str, A
     return {name: mx.nd.ones_like(parameters[name]) for name in names}
 
 
-def _put_right(onnx: Any, model: Any) -> None:
-    """Change in place what the exporter gets wrong."""
+def _put_right(onnx: Any, model: Any, large: Mapping[str, Any]) -> None:
+    """Change in place what the exporter gets wrong; the images become the first input, large weights follow."""
     del model.opset_import[:]
     model.opset_import.append(onnx.helper.make_opsetid("", OPSET))
     model.ir_version = IR_VERSION
-    constants = {each.name for each in model.graph.initializer}
-    (images,) = (each for each in model.graph.input if each.name not in constants)
+    weights = {each.name for each in model.graph.initializer} | large.keys()
+    (images,) = (each for each in model.graph.input if each.name not in weights)
     (output,) = model.graph.output
     images.type.tensor_type.shape.dim[0].dim_param = "N"
-    kept = [onnx.ValueInfoProto.FromString(images.SerializeToString())]
+    inputs = [images, *(each for each in model.graph.input if each.name in large)]
+    kept = [onnx.ValueInfoProto.FromString(each.SerializeToString()) for each in inputs]
     del model.graph.input[:]
     model.graph.input.extend(kept)
     for node in model.graph.node:

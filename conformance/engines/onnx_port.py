@@ -188,10 +188,16 @@ def own_weights(onnx: Any, model: Any) -> None:
                 used[own] = _copy(onnx, known[name], own)
                 node.input[place] = own
     outer = [each for each in graph.input if each.name not in known]
-    for field, values in ((graph.node, kept), (graph.input, outer), (graph.initializer, list(used.values()))):
+    for field, values in ((graph.node, kept), (graph.input, outer)):
         copies = [type(each).FromString(each.SerializeToString()) for each in values]
         del field[:]
         field.extend(copies)
+    # Those that stay are left where they are: they may be half a gigabyte.
+    there = {each.name for each in graph.initializer}
+    graph.initializer.extend(each for name, each in used.items() if name not in there)
+    for place in reversed(range(len(graph.initializer))):
+        if graph.initializer[place].name not in used:
+            del graph.initializer[place]
 
 
 def _copy(onnx: Any, tensor: Any, name: str) -> Any:
