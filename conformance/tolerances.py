@@ -63,8 +63,7 @@ ENGINES = "12 networks, MXNet 1.9.1 CPU and PyTorch 2.13.0 CPU"
 ONNX_LAYERS = Tolerance(
     3.3e-5,
     4.1e-6,
-    "resnet152 of alexnet, vgg16, resnet50, resnet152, densenet121 and densenet201; MXNet 1.9.1 CPU and ONNX Runtime "
-    "1.26.0 CPU, real and random images",
+    "resnet152 of 12 networks, MXNet 1.9.1 CPU and ONNX Runtime 1.26.0 CPU, real and random images",
 )
 TORCH_LAYERS = Tolerance(3e-5, 3.8e-6, f"resnet152 of {ENGINES}, real and random images")
 PORT_STEP = Tolerance(2.4e-10, 3e-11, f"a gradient of resnet152; {ENGINES}, float64")
