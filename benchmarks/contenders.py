@@ -147,9 +147,11 @@ def network(task: Task) -> None:
 
 def _fit(task: Task, data: Any, after_step: Callable[[Any], None] | None) -> None:
     from reference import get_model
+    from reference.devices import keep_one_scratch_space
     from reference.mxnet_compat import mx
     from reference.training import ARTICLE, fit
 
+    keep_one_scratch_space()
     net = get_model(task.network, classes=CLASSES)
     net.hybridize(static_alloc=True)
     recipe = replace(ARTICLE, batch_size=task.batch_size, epochs=1_000_000)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from reference.commands import add_commands
+from reference.devices import keep_one_scratch_space
 from reference.metrics import Divergence
 from reference.models import get_model, list_models
 from reference.options import OneLineParser, size
@@ -29,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         SystemExit: With code 2 if the command is wrong, 1 if a training diverged, 128 and the signal's number if it
             was told to stop; one line on stderr says how.
     """
+    keep_one_scratch_space()
     parser = _parser()
     arguments = parser.parse_args(argv)
     arguments.console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)

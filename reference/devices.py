@@ -7,6 +7,7 @@ With one device nothing of this happens.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -16,6 +17,15 @@ import numpy as np
 from reference.batches import Batch
 from reference.metrics import StepOutput
 from reference.mxnet_compat import mx
+
+
+def keep_one_scratch_space() -> None:
+    """Let MXNet keep one scratch space on the CPU instead of four, unless the environment says how many.
+
+    Each grows to the most that an operator ever asked for, some 100 MB in AlexNet. Operators that run at once share
+    them, and MXNet runs one at a time on the CPU. It reads the number when an operator first asks.
+    """
+    os.environ.setdefault("MXNET_CPU_TEMP_COPY", "1")
 
 
 def divided(batch: Batch, contexts: Sequence[Any]) -> list[Batch]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -87,3 +88,17 @@ def test_module_runs_as_a_command() -> None:
 
     assert ("", 0) == (result.stderr, result.returncode)
     assert ["", "", "61,100,840", "714,188,480"] == table_rows(result.stdout)["total, 61,100,840 trainable"]
+
+
+@pytest.mark.parametrize(("given", "kept"), [(None, "1"), ("2", "2")])
+def test_commands_keep_one_scratch_space(
+    given: str | None, kept: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """MXNet is told to keep one scratch space, unless the environment says how many."""
+    monkeypatch.setenv("MXNET_CPU_TEMP_COPY", given or "")
+    if given is None:
+        monkeypatch.delenv("MXNET_CPU_TEMP_COPY")
+    with pytest.raises(SystemExit):
+        main(["summary"])
+    assert kept == os.environ["MXNET_CPU_TEMP_COPY"]
+    capsys.readouterr()

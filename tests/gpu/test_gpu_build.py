@@ -6,6 +6,7 @@ A stub of the driver stands for it; LD_LIBRARY_PATH is empty throughout. Run by 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 import conformance
 import stub_gpu
+from conformance.check import REPRESENTATIVES
 from conformance.libraries import mxnet_library
 from conformance.machine_code import MachineCode, read_machine_code
 
@@ -139,9 +141,10 @@ def test_catalogue_without_a_device_is_skipped(driver: Path, tmp_path: Path, mon
 def test_catalogue_passes_on_the_cpu_of_the_build(
     driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The catalogue passes on the GPU build's CPU context, on one network here and on all 12 by hand."""
+    """The catalogue passes on the GPU build's CPU context, on a network of each family here and on all 12 by hand."""
     monkeypatch.chdir(tmp_path)
-    options = ("-m", "pytest", "--pyargs", "conformance", "--subject", "resnet50")
+    networks = [option for name in REPRESENTATIVES for option in ("--subject", name)]
+    options = ("-m", "pytest", "--pyargs", "conformance", "-n", str(len(os.sched_getaffinity(0))), *networks)
     result = stub_gpu.python(*options, preload=driver)
     assert 0 == result.returncode, result.stdout
     assert "CUDA" in result.stdout.partition("features:")[2].splitlines()[0]
