@@ -16,9 +16,9 @@ import pytest
 
 import conformance
 import stub_gpu
-from conformance.check import REPRESENTATIVES
 from conformance.libraries import mxnet_library
 from conformance.machine_code import MachineCode, read_machine_code
+from conformance.specification import REPRESENTATIVES
 
 REAL = MachineCode(((5, 0), (6, 0), (7, 0), (8, 0), (8, 6)))
 SCHEMA = json.loads((Path(conformance.__file__).parent / "doctor.schema.json").read_text())
