@@ -36,6 +36,8 @@ CLASS_NAMES = (
     "Ankle boot",
 )
 IMAGE_SIZE = 28
+AT_ONCE = 8
+"""Images that are resized at once: few, so that what is in between stays in the processor's cache."""
 
 _PREFIXES: dict[str, str] = {"train": "train", "test": "t10k"}
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -141,11 +143,16 @@ def to_images(images: NDArray[np.uint8], size: int, channels: int = 3) -> NDArra
         raise ValueError(f"images are {images.dtype} of shape {images.shape}, expected uint8 of shape (N, H, W)")
     if size < 1 or channels < 1 or min(images.shape[1:]) < 1:
         raise ValueError(f"size {size}, channels {channels}, images {images.shape}: each must be at least 1")
-    scaled = images.astype(np.float32) / np.float32(255)
-    resized = _resize_axis(_resize_axis(scaled, size, axis=1), size, axis=2)
-    # Rounding can leave a blend of two ones a little above one.
-    np.clip(resized, 0, 1, out=resized)
-    return np.repeat(resized[:, np.newaxis], channels, axis=1)
+    result = np.empty((len(images), channels, size, size), np.float32)
+    for first in range(0, len(images), AT_ONCE):
+        some = slice(first, first + AT_ONCE)
+        # Columns first in memory: NumPy takes them as wholes, and single pixels of rows five times slower.
+        turned = images[some].transpose(0, 2, 1).astype(np.float32) / np.float32(255)
+        resized = _resize_axis(_resize_axis(turned, size, axis=2), size, axis=1)
+        # Rounding can leave a blend of two ones a little above one.
+        np.clip(resized, 0, 1, out=resized)
+        result[some] = np.ascontiguousarray(resized.transpose(0, 2, 1))[:, np.newaxis]
+    return result
 
 
 def _resize_axis(images: NDArray[np.float32], size: int, axis: int) -> NDArray[np.float32]:
@@ -160,9 +167,12 @@ def _resize_axis(images: NDArray[np.float32], size: int, axis: int) -> NDArray[n
     shape = [1, 1, 1]
     shape[axis] = size
     weight = (centers - lower).astype(np.float32).reshape(shape)
-    before, after = images.take(lower, axis=axis), images.take(upper, axis=axis)
-    blended: NDArray[np.float32] = before * (1 - weight) + after * weight
-    return blended
+    before: NDArray[np.float32] = images.take(lower, axis=axis)
+    after = images.take(upper, axis=axis)
+    before *= 1 - weight
+    after *= weight
+    before += after
+    return before
 
 
 def _find(folder: Path, name: str) -> Path:
