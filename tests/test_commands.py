@@ -201,7 +201,7 @@ def test_divergence_names_the_last_checkpoint(
         main([*TRAIN, "--output", str(tmp_path / "run")])
     assert 1 == end.value.code
     error = capsys.readouterr().err
-    assert re.search(r"epoch 1, step 1: the loss is (nan|-?inf) at learning rate 0\.0005; last checkpoint: none", error)
+    assert re.search(r"epoch 1, step 1: the loss is (nan|-?inf) at learning rate 0\.0002; last checkpoint: none", error)
 
 
 def test_told_to_stop_ends_in_one_line(

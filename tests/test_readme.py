@@ -22,7 +22,17 @@ HELPS = (
     *(("conformance", command) for command in ("catalogue", "doctor", "record", "compare", "diff", "export")),
     *(("reference", command) for command in ("list", "summary", "train", "evaluate", "predict", "data")),
 )
-OTHER_PROGRAMS = {"--group", "--only", "--pictures", "--profile", "--write", "--query-gpu", "--format", "--steps"}
+OTHER_PROGRAMS = {
+    "--group",
+    "--only",
+    "--pictures",
+    "--profile",
+    "--write",
+    "--query-gpu",
+    "--format",
+    "--steps",
+    "--blocks",
+}
 """Options of pip and nvidia-smi, of what `nox -s faults` and `nox -s browser` run, and of scripts in benchmarks/."""
 
 
