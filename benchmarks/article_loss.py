@@ -56,13 +56,18 @@ def chosen(only: Sequence[int] | None) -> list[tuple[str, tuple[Recipe, int]]]:
     return [pair for number, pair in enumerate(FIRST.items(), 1) if not only or number in only]
 
 
+def chosen_images(arguments: argparse.Namespace) -> Examples:
+    """Return the training images that were asked for, in the size that was."""
+    images, labels = (array[: arguments.images] for array in find(arguments.data).train)
+    return Examples(images, labels, partial(to_images, size=arguments.image_size))
+
+
 def report_first(arguments: argparse.Namespace) -> Iterator[str]:
     """Yield what the first steps show, recipe by recipe."""
-    images, labels = (array[: arguments.images] for array in find(arguments.data).train)
-    prepare = partial(to_images, size=arguments.image_size)
+    data = chosen_images(arguments)
     for name, (recipe, warm_up) in chosen(arguments.only):
         recipe = replace(recipe, batch_size=arguments.batch_size)
-        steps = first_steps(recipe, warm_up, arguments.image_size, arguments.steps, Examples(images, labels, prepare))
+        steps = first_steps(recipe, warm_up, arguments.image_size, arguments.steps, data)
         total = sum(step.loss for step in steps)
         highest = max(range(len(steps)), key=lambda place: steps[place].loss)
         yield f"\n### {name}: batches of {arguments.batch_size}, {arguments.image_size}x{arguments.image_size}\n"
@@ -76,8 +81,7 @@ def report_first(arguments: argparse.Namespace) -> Iterator[str]:
 
 def report_update(arguments: argparse.Namespace) -> Iterator[str]:
     """Yield what the first update does, for several seeds."""
-    images, labels = (array[: arguments.images] for array in find(arguments.data).train)
-    data = Examples(images, labels, partial(to_images, size=arguments.image_size))
+    data = chosen_images(arguments)
     yield "| seed | loss of the second batch before the first update | after it | after it, divided by 469 | mixed up |"
     yield "| --- " * 5 + "|"
     for seed in range(arguments.seeds):
@@ -88,8 +92,7 @@ def report_update(arguments: argparse.Namespace) -> Iterator[str]:
 
 def report_memory(arguments: argparse.Namespace) -> Iterator[str]:
     """Yield how long Adam remembers the second step's gradients, and how that holds its updates back."""
-    images, labels = (array[: arguments.images] for array in find(arguments.data).train)
-    data = Examples(images, labels, partial(to_images, size=arguments.image_size))
+    data = chosen_images(arguments)
     recipe = replace(ARTICLE, batch_size=arguments.batch_size)
     steps = first_steps(recipe, 0, arguments.image_size, arguments.steps, data)
     first = max(1, arguments.steps // 6)
@@ -108,8 +111,7 @@ def report_later(arguments: argparse.Namespace) -> Iterator[str]:
     if checkpoint is None:
         raise SystemExit(f"--run {arguments.run}: no whole checkpoint there")
     recipe = replace(ARTICLE, batch_size=arguments.batch_size)
-    images, labels = (array[: arguments.images] for array in find(arguments.data).train)
-    data = Examples(images, labels, partial(to_images, size=arguments.image_size))
+    data = chosen_images(arguments)
     yield f"After epoch {checkpoint.place['epoch'] - 1}, {arguments.steps} steps; means of the second half of them.\n"
     yield "| epochs of forgetting | loss | accuracy | highest loss | brake in the first step, layer by layer |"
     yield "| --- " * 5 + "|"

@@ -146,7 +146,7 @@ def to_images(images: NDArray[np.uint8], size: int, channels: int = 3) -> NDArra
     result = np.empty((len(images), channels, size, size), np.float32)
     for first in range(0, len(images), AT_ONCE):
         some = slice(first, first + AT_ONCE)
-        # Columns first in memory: NumPy takes them as wholes, and single pixels of rows five times slower.
+        # Columns first in memory: NumPy then takes them as wholes, not pixel by pixel.
         turned = images[some].transpose(0, 2, 1).astype(np.float32) / np.float32(255)
         resized = _resize_axis(_resize_axis(turned, size, axis=2), size, axis=1)
         # Rounding can leave a blend of two ones a little above one.
