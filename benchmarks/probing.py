@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -16,9 +15,7 @@ from reference.mxnet_compat import mx
 from reference.randomness import order_of
 from reference.recipes import Recipe
 from reference.training import Progress, evaluate, fit
-
-FORGETTING = 0.999
-"""Adam's beta2: the part of its second moments that a step keeps."""
+from watching import FORGETTING, brake_of, dead_share, drawn, second_moment, squared_gradient, weighted
 
 
 @dataclass
@@ -63,7 +60,7 @@ class Probe:
     def __post_init__(self) -> None:
         """Watch every layer that ends in a ReLU, and remember the weights."""
         self.dead: dict[str, float] = {}
-        self.layers = {name: layer for name, layer in self.chain._children.items() if layer._children}
+        self.layers = weighted(self.chain)
         for name, layer in self.layers.items():
             layer.register_forward_hook(partial(self._note, name))
         self.before: dict[str, Any] = {}
@@ -71,8 +68,7 @@ class Probe:
     def _note(self, name: str, layer: Any, inputs: Any, output: Any) -> None:
         if mx.autograd.is_recording():
             with mx.autograd.pause():
-                units = output.reshape((output.shape[0], output.shape[1], -1)) > 0
-                self.dead[name] = 1 - float(units.max(axis=(0, 2)).mean().asscalar())
+                self.dead[name] = dead_share(output)
                 self.before[name] = layer.weight.data().copy()
 
     def __call__(self, progress: Progress) -> None:
@@ -80,15 +76,11 @@ class Probe:
         assert progress.tally.waiting is not None
         output, labels = progress.tally.waiting
         update, square, brake = {}, {}, {}
-        memory = progress.trainer._updaters[0].states
-        since_start = 1 - FORGETTING**progress.trainer._optimizer.num_update
-        places = {parameter.name: place for place, parameter in enumerate(progress.trainer._params)}
         for name, before in self.before.items():
             weight = self.layers[name].weight
             update[name] = float(((weight.data() - before).norm() / before.norm()).asscalar())
-            square[name] = float(memory[places[weight.name]][1].mean().asscalar())
-            slope = float((weight.grad() / len(labels)).square().mean().asscalar())
-            brake[name] = (square[name] / since_start / slope) ** 0.5 if slope else math.inf
+            square[name] = second_moment(progress, weight)
+            brake[name] = brake_of(progress, square[name], float(squared_gradient(progress, weight).asscalar()))
         logit = float(output.logits.abs().max().asscalar())
         loss = float(output.losses.mean().asscalar())
         accuracy = float((output.logits.asnumpy().argmax(axis=1) == labels).mean())
@@ -103,7 +95,7 @@ class Stopped(Exception):
     """Enough steps were made."""
 
 
-def first_steps(recipe: Recipe, warm_up: int, size: int, number: int, data: Examples) -> list[Step]:
+def first_steps(recipe: Recipe, warm_up: int, size: int, number: int, data: Examples, seed: int = 0) -> list[Step]:
     """Follow the first steps of AlexNet.
 
     Args:
@@ -112,13 +104,11 @@ def first_steps(recipe: Recipe, warm_up: int, size: int, number: int, data: Exam
         size: Of the images, in pixels.
         number: Of steps.
         data: Training images.
+        seed: Of the weights, the order of images and dropout.
     """
-    net = alexnet(classes=10)
+    net = drawn(recipe, size, seed)
     started = replace(recipe, learning_rate=recipe.learning_rate / max(1, warm_up))
-    mx.random.seed(0)
-    net.initialize(mx.init.create(recipe.initializer, **dict(recipe.initializer_settings)))
-    net(mx.nd.zeros((1, 3, size, size)))
-    return followed(net, started, Probe(net.features, warm_up, recipe.learning_rate), number, data)
+    return followed(net, started, Probe(net.features, warm_up, recipe.learning_rate), number, data, seed=seed)
 
 
 def later_steps(checkpoint: Checkpoint, recipe: Recipe, epochs: int, number: int, data: Examples) -> list[Step]:
@@ -145,7 +135,13 @@ def later_steps(checkpoint: Checkpoint, recipe: Recipe, epochs: int, number: int
 
 
 def followed(
-    net: Any, recipe: Recipe, probe: Probe, number: int, data: Examples, progress: Progress | None = None
+    net: Any,
+    recipe: Recipe,
+    probe: Probe,
+    number: int,
+    data: Examples,
+    progress: Progress | None = None,
+    seed: int = 0,
 ) -> list[Step]:
     """Train for so many steps and return what the probe saw."""
 
@@ -155,7 +151,7 @@ def followed(
             raise Stopped
 
     with contextlib.suppress(Stopped):
-        for _ in fit(net, data, recipe=recipe, progress=progress, after_step=after_step):
+        for _ in fit(net, data, recipe=recipe, seed=seed, progress=progress, after_step=after_step):
             pass
     return probe.steps
 
@@ -171,10 +167,7 @@ def mixed_up(recipe: Recipe, size: int, seed: int, data: Examples) -> tuple[floa
         seed: Of the weights, the order of images and dropout.
         data: Training images.
     """
-    net = alexnet(classes=10)
-    mx.random.seed(seed)
-    net.initialize(mx.init.create(recipe.initializer, **dict(recipe.initializer_settings)))
-    net(mx.nd.zeros((1, 3, size, size)))
+    net = drawn(recipe, size, seed)
     parameters = net.collect_params().values()
     before = [parameter.data().copy() for parameter in parameters]
     images, labels = list(islice(data.batches(recipe.batch_size, order_of(seed, 1)), 2))[1]

@@ -116,6 +116,7 @@ def test_clock_ends_blocks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     [
         ("memory --steps 2", ["| 1 | 2.30", "| 2 |"]),
         ("update --seeds 1", ["| 0 | 2.30"]),
+        ("seeds --seeds 2 --steps 2", ["After 2 steps", "| 0 |", "| 1 |"]),
         (
             "first --steps 2 --only 1",
             ["### the article: rate", "| 1 | 2.30", "| 2 |", "Sum of the losses of 2"],
@@ -128,6 +129,19 @@ def test_article_loss_is_followed(arguments: str, rows: list[str], capsys: pytes
     lines = capsys.readouterr().out.splitlines()
     for row in rows:
         assert any(line.startswith(row) for line in lines), row
+
+
+def test_epochs_are_followed(capsys: pytest.CaptureFixture[str]) -> None:
+    """An epoch's brake is 1 while the memory holds nothing but that epoch, and a memory of two is told against one."""
+    import_module("article_loss").main(
+        ["epochs", "--epochs", "2", "--seed", "1", "--images", "12", "--image-size", "63", "--batch-size", "4", *PART]
+    )
+    first, second = ([cell.strip() for cell in row.split("|")] for row in capsys.readouterr().out.splitlines()[-2:])
+    assert ["1", "2"] == [first[1], second[1]]
+    assert "" == first[5]
+    assert 7 == len(first[4].split()) == len(second[5].split()) == len(second[6].split())
+    assert {1.0} == {float(brake) for brake in first[6].split()}
+    assert all(float(kept) > 0.99 for kept in second[5].split())
 
 
 def test_later_steps_begin_with_what_is_left_of_the_memory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
