@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +133,9 @@ def article(task: Task) -> None:
 def ours(task: Task, after_step: Callable[[Any], None] | None = None) -> None:
     """Train with `reference.training.fit` as ``python -m reference train`` does."""
     from reference.batches import Examples
-    from reference.data import to_images
+    from reference.input_arrays import InputArrays
 
-    prepare = partial(to_images, size=task.image_size, channels=CHANNELS)
-    _fit(task, Examples(*task.arrays(), prepare), after_step)
+    _fit(task, Examples(*task.arrays(), InputArrays(task.image_size, CHANNELS)), after_step)
 
 
 def network(task: Task) -> None:
@@ -180,15 +178,13 @@ class Repeated:
 def loader(task: Task) -> None:
     """Load as `ours` does, up to images in MXNet's memory, and train nothing."""
     from reference.batches import Examples
-    from reference.data import to_images
-    from reference.mxnet_compat import mx
+    from reference.input_arrays import InputArrays
 
-    prepare = partial(to_images, size=task.image_size, channels=CHANNELS)
-    examples, clock, epoch = Examples(*task.arrays(), prepare), Clock(task.steps), 0
+    examples = Examples(*task.arrays(), InputArrays(task.image_size, CHANNELS))
+    clock, epoch = Clock(task.steps), 0
     while True:
         epoch += 1
-        for images, _ in examples.batches(task.batch_size, np.random.default_rng(epoch)):
-            mx.nd.array(images).wait_to_read()
+        for _ in examples.batches(task.batch_size, np.random.default_rng(epoch)):
             clock()
 
 

@@ -51,7 +51,8 @@ class Examples:
     Args:
         images: Array of N images.
         labels: Integers of shape (N,).
-        prepare: Turns some of the images into a network's input; given none, they are one already.
+        prepare: Turns some of the images into a network's input, an array of NumPy's or MXNet's; given none, they
+            are one already.
         part: Of every batch, the part this is, and the number of parts; they differ by one image at most.
 
     Raises:
@@ -60,7 +61,7 @@ class Examples:
 
     images: NDArray[Any]
     labels: NDArray[Any]
-    prepare: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+    prepare: Callable[[NDArray[Any]], Any] | None = None
     part: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:

@@ -7,7 +7,6 @@ import hashlib
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,10 @@ from rich.table import Table
 from reference import checkpoints
 from reference.batches import Examples
 from reference.curves import write_curves
-from reference.data import CLASS_NAMES, to_images
+from reference.data import CLASS_NAMES
 from reference.datasets import FashionMNIST, Labelled, export, find, read_picture
 from reference.devices import start_mixed_precision
+from reference.input_arrays import InputArrays
 from reference.metrics import EpochMetrics
 from reference.models import get_model, list_models
 from reference.mxnet_compat import mx
@@ -78,11 +78,9 @@ def _found(arguments: argparse.Namespace) -> FashionMNIST:
     return data
 
 
-def _examples(
-    found: Labelled, limit: int | None, image_size: int, channels: int, part: tuple[int, int] = (0, 1)
-) -> Examples:
+def _examples(found: Labelled, limit: int | None, prepare: InputArrays, part: tuple[int, int] = (0, 1)) -> Examples:
     images, labels = found
-    return Examples(images[:limit], labels[:limit], partial(to_images, size=image_size, channels=channels), part)
+    return Examples(images[:limit], labels[:limit], prepare, part)
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:
@@ -122,10 +120,8 @@ def _trained(
 ) -> Iterator[Any]:
     """Train as one of the workers; see `_train`."""
     data, part = _found(arguments), (workers.rank, workers.size)
-    parts = [
-        _examples(found, arguments.limit, arguments.image_size, recipe.channels, part)
-        for found in (data.train, data.test)
-    ]
+    prepare = InputArrays(arguments.image_size, recipe.channels)
+    parts = [_examples(found, arguments.limit, prepare, part) for found in (data.train, data.test)]
     _require_images_for_all(len(parts[0]), recipe.batch_size, workers.size, len(devices))
     total = hashlib.sha256(b"".join(array.tobytes() for part in parts for array in (part.images, part.labels)))
     setting = Setting(arguments.name, len(CLASS_NAMES), arguments.image_size, recipe, arguments.seed, total.hexdigest())
@@ -176,7 +172,7 @@ def _restored(path: Path, devices: list[Any]) -> tuple[Any, int, int]:
 def _evaluate(arguments: argparse.Namespace) -> Iterator[Any]:
     """Show accuracy, accuracy by class and the confusion matrix on the test images."""
     net, image_size, channels = _restored(arguments.checkpoint, contexts(arguments.ctx))
-    test = _examples(_found(arguments).test, arguments.limit, image_size, channels)
+    test = _examples(_found(arguments).test, arguments.limit, InputArrays(image_size, channels))
     counts = np.zeros((len(CLASS_NAMES), len(CLASS_NAMES)), np.int64)
     for output, labels in predictions(net, test):
         np.add.at(counts, (labels, output.logits.asnumpy().argmax(1)), 1)
@@ -192,9 +188,10 @@ def _predict(arguments: argparse.Namespace) -> Iterator[Any]:
     """Show the likeliest classes of each image with their probabilities."""
     devices = contexts(arguments.ctx)
     net, image_size, channels = _restored(arguments.checkpoint, devices)
+    prepare = InputArrays(image_size, channels)
     for path in arguments.images:
-        image = to_images(read_picture(path, size=None)[np.newaxis], image_size, channels)
-        probabilities = mx.nd.softmax(net(mx.nd.array(image, ctx=devices[0])))[0].asnumpy()
+        image = prepare(read_picture(path, size=None)[np.newaxis])
+        probabilities = mx.nd.softmax(net(image.as_in_context(devices[0])))[0].asnumpy()
         best = np.argsort(-probabilities)[: arguments.top]
         yield f"{path}: " + ", ".join(f"{CLASS_NAMES[label]} {probabilities[label]:.4f}" for label in best)
 

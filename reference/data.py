@@ -122,7 +122,9 @@ def load_subset(split: Split) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     return load_split(Path(__file__).parent / "fashion_mnist", split)
 
 
-def to_images(images: NDArray[np.uint8], size: int, channels: int = 3) -> NDArray[np.float32]:
+def to_images(
+    images: NDArray[np.uint8], size: int, channels: int = 3, out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """Resize a batch of grey images and repeat it over channels, as a network's input.
 
     Bilinear with half-pixel centers and no smoothing before reduction, as OpenCV's INTER_LINEAR does it. The
@@ -132,18 +134,22 @@ def to_images(images: NDArray[np.uint8], size: int, channels: int = 3) -> NDArra
         images: uint8 of shape (N, H, W).
         size: Height and width of the result in pixels, at least 1.
         channels: Number of equal channels, at least 1.
+        out: Where the result is written and returned, of its shape; None takes new memory.
 
     Returns:
         float32 of shape (N, channels, size, size), in [0, 1].
 
     Raises:
-        ValueError: The images are not uint8 of three axes, or a size is below 1.
+        ValueError: The images are not uint8 of three axes, a size is below 1, or `out` is not like the result.
     """
     if images.dtype != np.uint8 or images.ndim != 3:
         raise ValueError(f"images are {images.dtype} of shape {images.shape}, expected uint8 of shape (N, H, W)")
     if size < 1 or channels < 1 or min(images.shape[1:]) < 1:
         raise ValueError(f"size {size}, channels {channels}, images {images.shape}: each must be at least 1")
-    result = np.empty((len(images), channels, size, size), np.float32)
+    shape = (len(images), channels, size, size)
+    result = np.empty(shape, np.float32) if out is None else out
+    if result.shape != shape or result.dtype != np.float32:
+        raise ValueError(f"out is {result.dtype} of shape {result.shape}, expected float32 of shape {shape}")
     for first in range(0, len(images), AT_ONCE):
         some = slice(first, first + AT_ONCE)
         # Columns first in memory: NumPy then takes them as wholes, not pixel by pixel.

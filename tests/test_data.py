@@ -204,3 +204,14 @@ def test_to_images_refuses_other_arrays(images: NDArray[np.uint8], size: int, ch
     """Other dtypes, axes and empty sizes are a ValueError."""
     with pytest.raises(ValueError, match=problem):
         to_images(images, size, channels)
+
+
+@pytest.mark.parametrize(
+    "out", [np.empty((2, 3, 28, 28)), np.empty((2, 1, 28, 28), np.float32)], ids=["float64", "one channel"]
+)
+def test_to_images_refuses_another_place(out: NDArray[np.float32]) -> None:
+    """A place of another type or shape is a ValueError, and nothing is written there."""
+    out[:] = 7
+    with pytest.raises(ValueError, match=r"out is float\d\d of shape .*, expected float32 of shape \(2, 3, 28, 28\)"):
+        to_images(IMAGES, 28, 3, out)
+    assert {7.0} == set(out.flat)
