@@ -34,8 +34,8 @@ def write_curves(history: Sequence[Mapping[str, Any]], folder: Path) -> Iterator
     for axes, (title, lines) in zip(figure.subplots(1, 2), PANELS, strict=True):
         for name, label in lines:
             axes.plot([row["epoch"] for row in history], [row[name] for row in history], marker="o", label=label)
-        axes.set(title=title, xlabel="epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set(title=title, xlabel="epoch", xlim=(0.5, history[-1]["epoch"] + 0.5))
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.legend()
     replace_file(folder / CURVES, lambda file: figure.savefig(file, format="png"))
     yield f"curves: {folder / CURVES}"
