@@ -2,28 +2,26 @@
 
 ``python benchmarks/article_loss.py update`` makes the first step of AlexNet at full size and tries what it did to the
 weights with its signs mixed up. ``first`` follows the first steps of AlexNet at full size under the article's recipe
-and under changes of it, ``seeds`` those of several seeds. ``memory`` follows Adam's second moments after the second
-step, and ``epochs`` over whole epochs. ``later`` goes on from a run of ``python -m reference train alexnet --recipe
-article --output DIR``, as if Adam had forgotten for some epochs more. All print Markdown;
-docs/results/article-loss.md has it, with what follows from it.
+and under changes of it. ``memory`` follows Adam's second moments after the second step, and ``epochs`` over whole
+epochs; ``rising`` follows epochs of a good recipe whose rate grows. All print Markdown; docs/results/article-loss.md
+has it, with what follows from it.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from statistics import mean
 
-from probing import Step, first_steps, later_steps, mixed_up
+from probing import Step, first_steps, mixed_up
 from reference.batches import Examples
-from reference.checkpoints import latest
 from reference.data import to_images
 from reference.datasets import find
-from reference.recipes import ARTICLE, REFERENCE, Recipe
+from reference.recipes import ARTICLE, REFERENCE, Recipe, StepDecay
 from watching import FORGETTING, Epoch, epochs_of
 
 STEPS_OF_AN_EPOCH = 469
@@ -31,6 +29,9 @@ STEPS_OF_AN_EPOCH = 469
 
 HE = replace(ARTICLE, initializer=REFERENCE.initializer, initializer_settings=REFERENCE.initializer_settings)
 WARM_UP = 100
+
+RISING = replace(REFERENCE, schedule=StepDecay(FORGETTING ** (-STEPS_OF_AN_EPOCH / 2), every=1))
+"""A rate that is good at first, and grows from epoch to epoch as forgetting lets the article's grow."""
 
 #: What the first steps are tried with: a recipe, and the steps over which its rate rises from nearly 0.
 FIRST: dict[str, tuple[Recipe, int]] = {
@@ -105,69 +106,31 @@ def report_memory(arguments: argparse.Namespace) -> Iterator[str]:
         yield f"| {number} | {step.loss:.4g} | {kept} | {FORGETTING ** (number - first):.3f} | {brake} |"
 
 
-def report_seeds(arguments: argparse.Namespace) -> Iterator[str]:
-    """Yield what the first steps lead to, for several seeds."""
-    data = chosen_images(arguments)
-    recipe = replace(ARTICLE, batch_size=arguments.batch_size)
-    yield f"After {arguments.steps} steps; loss and accuracy are means of the second half of them.\n"
-    yield "| seed | highest loss | loss | accuracy | dead units in the last step, layer by layer, % |"
-    yield "| --- " * 5 + "|"
-    for seed in range(arguments.seed, arguments.seed + arguments.seeds):
-        steps = first_steps(recipe, 0, arguments.image_size, arguments.steps, data, seed)
-        loss, accuracy = second_half(steps)
-        dead = percent(steps[-1].dead)
-        yield f"| {seed} | {max(step.loss for step in steps):.4g} | {loss:.4g} | {accuracy:.3f} | {dead} |"
-
-
-def report_epochs(arguments: argparse.Namespace) -> Iterator[str]:
+def report_epochs(arguments: argparse.Namespace, recipe: Recipe = ARTICLE) -> Iterator[str]:
     """Yield what every epoch of a run gives, and what Adam remembers after it."""
-    recipe = replace(ARTICLE, batch_size=arguments.batch_size, epochs=arguments.epochs)
-    yield "| epoch | loss | accuracy | dead units, layer by layer, % | second moments, of those before | brake |"
-    yield "| --- " * 6 + "|"
+    recipe = replace(recipe, batch_size=arguments.batch_size, epochs=arguments.epochs)
+    yield "| epoch | rate | loss | accuracy | dead units, layer by layer, % | second moments, of those before | brake |"
+    yield "| --- " * 7 + "|"
     before: Epoch | None = None
     for epoch in epochs_of(recipe, arguments.image_size, arguments.seed, chosen_images(arguments)):
         kept = "" if before is None else " ".join(f"{epoch.square[n] / before.square[n]:.2f}" for n in epoch.square)
         brake = " ".join(f"{value:.2g}" for value in epoch.brake.values())
-        number, _, loss, accuracy = epoch.metrics[:4]
-        yield f"| {number} | {loss:.4g} | {accuracy:.3f} | {percent(epoch.dead)} | {kept} | {brake} |"
+        number, rate, loss, accuracy = epoch.metrics[:4]
+        yield f"| {number} | {rate:.2g} | {loss:.4g} | {accuracy:.3f} | {percent(epoch.dead)} | {kept} | {brake} |"
         before = epoch
 
 
 def percent(shares: Mapping[str, float]) -> str:
-    """Return shares in percent, in their order."""
-    return " ".join(f"{100 * share:.0f}" for share in shares.values())
-
-
-def second_half(steps: Sequence[Step]) -> tuple[float, float]:
-    """Return the mean loss and accuracy of the second half of some steps."""
-    half = steps[len(steps) // 2 :]
-    return mean(step.loss for step in half), mean(step.accuracy for step in half)
-
-
-def report_later(arguments: argparse.Namespace) -> Iterator[str]:
-    """Yield what steps after a run's last checkpoint give, by the epochs for which Adam forgets before them."""
-    checkpoint, _ = latest(arguments.run)
-    if checkpoint is None:
-        raise SystemExit(f"--run {arguments.run}: no whole checkpoint there")
-    recipe = replace(ARTICLE, batch_size=arguments.batch_size)
-    data = chosen_images(arguments)
-    yield f"After epoch {checkpoint.place['epoch'] - 1}, {arguments.steps} steps; means of the second half of them.\n"
-    yield "| epochs of forgetting | loss | accuracy | highest loss | brake in the first step, layer by layer |"
-    yield "| --- " * 5 + "|"
-    for epochs in arguments.forgotten:
-        steps = later_steps(checkpoint, recipe, epochs, arguments.steps, data)
-        loss, accuracy = second_half(steps)
-        brake = " ".join(f"{value:.2g}" for value in steps[0].brake.values())
-        yield f"| {epochs} | {loss:.4g} | {accuracy:.3f} | {max(step.loss for step in steps):.4g} | {brake} |"
+    """Return shares in whole percent, in their order; 100 is said of all only."""
+    return " ".join(str(math.floor(100 * share)) for share in shares.values())
 
 
 REPORTS: dict[str, Callable[[argparse.Namespace], Iterator[str]]] = {
     "update": report_update,
     "first": report_first,
-    "seeds": report_seeds,
     "memory": report_memory,
     "epochs": report_epochs,
-    "later": report_later,
+    "rising": partial(report_epochs, recipe=RISING),
 }
 
 
@@ -177,20 +140,15 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("report", choices=REPORTS)
     parser.add_argument("--batch-size", type=int, default=128, metavar="N", help="default: 128")
     parser.add_argument("--image-size", type=int, default=224, metavar="N", help="pixels, default: 224")
-    parser.add_argument(
-        "--steps", type=int, default=10, metavar="N", help="of first, seeds, memory and later, default: 10"
-    )
-    parser.add_argument("--run", type=Path, metavar="DIR", help="of later: folder of a run of the article's recipe")
+    parser.add_argument("--steps", type=int, default=10, metavar="N", help="of first and memory, default: 10")
     parser.add_argument("--forgotten", nargs="+", type=int, default=[0, 4, 8, 12], metavar="N", help="epochs, of later")
-    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="of update and seeds, default: 5")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of epochs; the first of seeds; default: 0")
-    parser.add_argument("--epochs", type=int, default=13, metavar="N", help="of epochs, default: 13")
+    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="of update, default: 5")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of epochs and rising, default: 0")
+    parser.add_argument("--epochs", type=int, default=13, metavar="N", help="of epochs and rising, default: 13")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of Fashion-MNIST, default: looked for")
     parser.add_argument("--images", type=int, metavar="N", help="of the training images, default: all")
     parser.add_argument("--only", nargs="+", type=int, metavar="N", help="recipes by number, default: all")
     arguments = parser.parse_args(argv)
-    if arguments.report == "later" and arguments.run is None:
-        parser.error("later: --run DIR is missing")
     for line in REPORTS[arguments.report](arguments):
         print(line, flush=True)
 

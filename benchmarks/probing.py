@@ -8,14 +8,12 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from reference import alexnet
 from reference.batches import Examples
-from reference.checkpoints import Checkpoint, go_on
 from reference.mxnet_compat import mx
 from reference.randomness import order_of
 from reference.recipes import Recipe
 from reference.training import Progress, evaluate, fit
-from watching import FORGETTING, brake_of, dead_share, drawn, second_moment, squared_gradient, weighted
+from watching import brake_of, dead_share, drawn, second_moment, squared_gradient, weighted
 
 
 @dataclass
@@ -24,7 +22,6 @@ class Step:
 
     Attributes:
         loss: Mean of its images.
-        accuracy: Share of its images whose class is found.
         logit: The largest magnitude among its logits.
         dead: Share of every layer's units, or channels, that are 0 for all its images and places.
         update: Root mean square of every weight's change, relative to that of the weight before.
@@ -33,7 +30,6 @@ class Step:
     """
 
     loss: float
-    accuracy: float
     logit: float
     dead: dict[str, float]
     update: dict[str, float]
@@ -74,7 +70,7 @@ class Probe:
     def __call__(self, progress: Progress) -> None:
         """Note what the step gave, and set the rate of the next."""
         assert progress.tally.waiting is not None
-        output, labels = progress.tally.waiting
+        output, _ = progress.tally.waiting
         update, square, brake = {}, {}, {}
         for name, before in self.before.items():
             weight = self.layers[name].weight
@@ -83,8 +79,7 @@ class Probe:
             brake[name] = brake_of(progress, square[name], float(squared_gradient(progress, weight).asscalar()))
         logit = float(output.logits.abs().max().asscalar())
         loss = float(output.losses.mean().asscalar())
-        accuracy = float((output.logits.asnumpy().argmax(axis=1) == labels).mean())
-        self.steps.append(Step(loss, accuracy, logit, dict(self.dead), update, square, brake))
+        self.steps.append(Step(loss, logit, dict(self.dead), update, square, brake))
         self.dead.clear()
         self.before.clear()
         if self.warm_up:
@@ -95,7 +90,7 @@ class Stopped(Exception):
     """Enough steps were made."""
 
 
-def first_steps(recipe: Recipe, warm_up: int, size: int, number: int, data: Examples, seed: int = 0) -> list[Step]:
+def first_steps(recipe: Recipe, warm_up: int, size: int, number: int, data: Examples) -> list[Step]:
     """Follow the first steps of AlexNet.
 
     Args:
@@ -104,46 +99,10 @@ def first_steps(recipe: Recipe, warm_up: int, size: int, number: int, data: Exam
         size: Of the images, in pixels.
         number: Of steps.
         data: Training images.
-        seed: Of the weights, the order of images and dropout.
     """
-    net = drawn(recipe, size, seed)
+    net = drawn(recipe, size, seed=0)
     started = replace(recipe, learning_rate=recipe.learning_rate / max(1, warm_up))
-    return followed(net, started, Probe(net.features, warm_up, recipe.learning_rate), number, data, seed=seed)
-
-
-def later_steps(checkpoint: Checkpoint, recipe: Recipe, epochs: int, number: int, data: Examples) -> list[Step]:
-    """Follow AlexNet from a checkpoint on, as if Adam had forgotten for some epochs more what it remembers there.
-
-    Its second moments are made as much smaller as that many epochs would make them, and its count of updates larger;
-    weights and first moments stay.
-
-    Args:
-        checkpoint: After an epoch.
-        recipe: That it was trained with.
-        epochs: Of forgetting.
-        number: Of steps.
-        data: Training images.
-    """
-    net = alexnet(classes=10)
-    progress = go_on(checkpoint, net, recipe, mx.cpu())
-    updates = epochs * -(-len(data) // recipe.batch_size)
-    for _, squares in progress.trainer._updaters[0].states.values():
-        squares *= FORGETTING**updates
-    counts = progress.trainer._optimizer._index_update_count
-    counts.update({place: count + updates for place, count in counts.items()})
-    return followed(net, recipe, Probe(net.features), number, data, progress)
-
-
-def followed(
-    net: Any,
-    recipe: Recipe,
-    probe: Probe,
-    number: int,
-    data: Examples,
-    progress: Progress | None = None,
-    seed: int = 0,
-) -> list[Step]:
-    """Train for so many steps and return what the probe saw."""
+    probe = Probe(net.features, warm_up, recipe.learning_rate)
 
     def after_step(progress: Progress) -> None:
         probe(progress)
@@ -151,7 +110,7 @@ def followed(
             raise Stopped
 
     with contextlib.suppress(Stopped):
-        for _ in fit(net, data, recipe=recipe, seed=seed, progress=progress, after_step=after_step):
+        for _ in fit(net, data, recipe=started, after_step=after_step):
             pass
     return probe.steps
 
