@@ -32,6 +32,7 @@ OTHER_PROGRAMS = {
     "--format",
     "--steps",
     "--blocks",
+    "--network",
 }
 """Options of pip and nvidia-smi, of what `nox -s faults` and `nox -s browser` run, and of scripts in benchmarks/."""
 
