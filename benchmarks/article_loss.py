@@ -141,7 +141,6 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--batch-size", type=int, default=128, metavar="N", help="default: 128")
     parser.add_argument("--image-size", type=int, default=224, metavar="N", help="pixels, default: 224")
     parser.add_argument("--steps", type=int, default=10, metavar="N", help="of first and memory, default: 10")
-    parser.add_argument("--forgotten", nargs="+", type=int, default=[0, 4, 8, 12], metavar="N", help="epochs, of later")
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="of update, default: 5")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of epochs and rising, default: 0")
     parser.add_argument("--epochs", type=int, default=13, metavar="N", help="of epochs and rising, default: 13")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reference.arguments import positive_integer
 from reference.data import to_images
 from reference.mxnet_compat import mx
 
@@ -26,11 +27,14 @@ class InputArrays:
     Args:
         size: Height and width of the input in pixels, at least 1.
         channels: Number of equal channels, at least 1.
+
+    Raises:
+        ValueError: If one is below 1.
     """
 
     def __init__(self, size: int, channels: int = 3) -> None:
         """Begin without an array."""
-        self.size, self.channels = size, channels
+        self.size, self.channels = positive_integer("size", size), positive_integer("channels", channels)
         self.arrays: deque[Any] = deque(maxlen=TURNS)
 
     def __call__(self, images: NDArray[np.uint8]) -> Any:
@@ -43,7 +47,7 @@ class InputArrays:
             MXNet's array on the CPU, float32 of shape (N, channels, size, size), in [0, 1].
 
         Raises:
-            ValueError: See `to_images`.
+            ValueError: If the images are not uint8 of three axes.
         """
         shape = (len(images), self.channels, self.size, self.size)
         free = self.arrays[0] if len(self.arrays) == TURNS else None

@@ -71,3 +71,20 @@ def test_training_is_the_same(recipe: Recipe) -> None:
     assert losses == same_losses
     for value, same in zip(parameters, same_parameters, strict=True):
         np.testing.assert_array_equal(value, same)
+
+
+@pytest.mark.parametrize(("size", "channels", "problem"), [(0, 3, "size=0: allowed"), (28, -1, "channels=-1: allowed")])
+def test_sizes_are_positive(size: int, channels: int, problem: str) -> None:
+    """Another size is refused before there is an array."""
+    with pytest.raises(ValueError, match=problem):
+        InputArrays(size, channels)
+
+
+def test_refused_images_take_no_turn() -> None:
+    """After images of another type, the arrays are as they were."""
+    prepare, (first, second) = InputArrays(28, 1), batches(2)
+    given = [prepare(first), prepare(second)]
+    with pytest.raises(ValueError, match="images are float32"):
+        prepare(first.astype(np.float32))
+    for images, array in zip((first, second), given, strict=True):
+        np.testing.assert_array_equal(to_images(images, 28, 1), array.asnumpy())
