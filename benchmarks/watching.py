@@ -11,6 +11,7 @@ import numpy as np
 
 from reference import alexnet
 from reference.batches import Examples
+from reference.initialization import complete, initialize
 from reference.metrics import EpochMetrics
 from reference.mxnet_compat import mx
 from reference.recipes import Recipe
@@ -23,9 +24,8 @@ FORGETTING = 0.999
 def drawn(recipe: Recipe, size: int, seed: int) -> Any:
     """Return an AlexNet for images of a size, with the weights that a recipe draws from a seed."""
     net = alexnet(classes=10)
-    mx.random.seed(seed)
-    net.initialize(mx.init.create(recipe.initializer, **dict(recipe.initializer_settings)))
-    net(mx.nd.zeros((1, 3, size, size)))
+    initialize(net.collect_params().values(), recipe, mx.cpu())
+    complete(net, mx.nd.zeros((1, 3, size, size)), seed)
     return net
 
 
