@@ -81,14 +81,14 @@ def faults(session: nox.Session) -> None:
     """Run the corpus of faults and write docs/kill-matrix.md; a part of it: `nox -s faults -- --only wiring`."""
     session.install("-e", ".[cpu]")
     write = () if "--only" in session.posargs else ("--write", "docs/kill-matrix.md")
-    session.run("python", "tests/kill_matrix.py", "--processes", CORES, *write, *session.posargs, env=ONE_THREAD)
+    session.run("python", "tests/faults/kill_matrix.py", "--processes", CORES, *write, *session.posargs, env=ONE_THREAD)
 
 
 @nox.session(python=MAIN_PYTHON)
 def flakes(session: nox.Session) -> None:
     """Look for false alarms over seeds and orders: `nox -s flakes -- 17` is 17 rounds of the 12 networks."""
     session.install("-e", ".[cpu]")
-    session.run("python", "tests/flakes.py", *session.posargs)
+    session.run("python", "tests/tools/flakes.py", *session.posargs)
 
 
 @nox.session(python=MAIN_PYTHON)
@@ -105,10 +105,10 @@ def engines(session: nox.Session) -> None:
     """Compare the 12 networks with ONNX Runtime and PyTorch, and test ports as subjects; arguments go to pytest."""
     session.install("-e", ".[cpu,onnx,torch,train]")
     spread = ("-n", CORES, "--dist", "loadfile")  # a file builds each network once
-    # As `SPARING` of conformance/worker.py: what one engine gives back, the other finds; in large pages.
+    # As `SPARING` of conformance/worker/process.py: what one engine gives back, the other finds; in large pages.
     sparing = {"MALLOC_MMAP_THRESHOLD_": str(8 << 20), "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
     environment = {**ONE_THREAD, "MXNET_CPU_TEMP_COPY": "1", **sparing}
-    session.run("python", "-m", "pytest", "tests/engines", *spread, *session.posargs, env=environment)
+    session.run("python", "-m", "pytest", "tests/ports", *spread, *session.posargs, env=environment)
 
 
 @nox.session(python=MAIN_PYTHON)
@@ -137,7 +137,7 @@ def browser(session: nox.Session) -> None:
     if not any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
         session.error("the browser tests need Chromium: apt-get install chromium")
     session.install("-e", ".[cpu,report]", *nox.project.dependency_groups(PYPROJECT, "browser", "docs"))
-    session.run("python", "-m", "pytest", "tests/browser", *session.posargs, env=ONE_THREAD)
+    session.run("python", "-m", "pytest", "tests/site/browser", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session(python=MAIN_PYTHON)
@@ -152,7 +152,9 @@ def docs(session: nox.Session) -> None:
     """Build the site, where a warning is an error, and run every code block of every page; arguments go to pytest."""
     session.install("-e", ".[cpu,train,report]", *nox.project.dependency_groups(PYPROJECT, "docs"))
     session.run("python", "-m", "mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
-    session.run("python", "-m", "pytest", "tests/docs", *_workers(session.posargs), *session.posargs, env=ONE_THREAD)
+    session.run(
+        "python", "-m", "pytest", "tests/site/docs", *_workers(session.posargs), *session.posargs, env=ONE_THREAD
+    )
 
 
 @nox.session(python=MAIN_PYTHON)

@@ -2,6 +2,9 @@
 
 ``python benchmarks/contenders.py '{"kind": ..., "network": ..., ...}'`` trains block by block: after each it writes its
 time and memory to standard output as a line of JSON, and goes on when a line comes in. It ends with the input.
+
+PyTorch's networks are those of `conformance.ports.torch.networks`, but with PyTorch's own BatchNorm, which is faster
+than one that follows MXNet's running variance. Their ReLUs are not in place.
 """
 
 from __future__ import annotations
@@ -17,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-KINDS = ("article", "ours", "pytorch", "network", "loader")
 CHANNELS, CLASSES, WORKERS = 3, 10, 4
 
 
@@ -26,7 +28,7 @@ class Task:
     """What a contender does.
 
     Attributes:
-        kind: One of `KINDS`.
+        kind: One of `CONTENDERS`.
         network: "alexnet" or "resnet50".
         batch_size: Images in a step.
         image_size: Height and width in pixels.
@@ -104,7 +106,7 @@ class Clock:
 def article(task: Task) -> None:
     """Train as the article does: image files, four workers, loss and accuracy read back after every step."""
     from reference import get_model
-    from reference.mxnet_compat import mx
+    from reference.runtime.mxnet_compat import mx
 
     vision = mx.gluon.data.vision
     transform = vision.transforms.Compose([vision.transforms.Resize(task.image_size), vision.transforms.ToTensor()])
@@ -132,8 +134,8 @@ def article(task: Task) -> None:
 
 def ours(task: Task, after_step: Callable[[Any], None] | None = None) -> None:
     """Train with `reference.training.fit` as ``python -m reference train`` does."""
-    from reference.batches import Examples
-    from reference.input_arrays import InputArrays
+    from reference.data.batch_buffers import InputArrays
+    from reference.training.batches import Examples
 
     _fit(task, Examples(*task.arrays(), InputArrays(task.image_size, CHANNELS)), after_step)
 
@@ -145,9 +147,9 @@ def network(task: Task) -> None:
 
 def _fit(task: Task, data: Any, after_step: Callable[[Any], None] | None) -> None:
     from reference import get_model
-    from reference.devices import keep_one_scratch_space
-    from reference.mxnet_compat import mx
+    from reference.runtime.mxnet_compat import mx
     from reference.training import ARTICLE, fit
+    from reference.training.devices import keep_one_scratch_space
 
     keep_one_scratch_space()
     net = get_model(task.network, classes=CLASSES)
@@ -167,7 +169,7 @@ class Repeated:
     def batches(self, batch_size: int, order: Any = None, skip: int = 0) -> Iterator[tuple[Any, Any]]:
         """Yield it without end."""
         from reference.data import to_images
-        from reference.mxnet_compat import mx
+        from reference.runtime.mxnet_compat import mx
 
         images, labels = (array[:batch_size] for array in self.task.arrays())
         ready = mx.nd.array(to_images(images, self.task.image_size, CHANNELS))
@@ -177,8 +179,8 @@ class Repeated:
 
 def loader(task: Task) -> None:
     """Load as `ours` does, up to images in MXNet's memory, and train nothing."""
-    from reference.batches import Examples
-    from reference.input_arrays import InputArrays
+    from reference.data.batch_buffers import InputArrays
+    from reference.training.batches import Examples
 
     examples = Examples(*task.arrays(), InputArrays(task.image_size, CHANNELS))
     clock, epoch = Clock(task.steps), 0
@@ -192,12 +194,13 @@ def pytorch(task: Task) -> None:
     """Train the same network with the same optimizer in PyTorch, with images resized by PyTorch in whole batches."""
     import torch
 
-    from torch_networks import NETWORKS, draw_weights
+    from conformance.ports.torch.networks import build
 
     torch.manual_seed(0)
     images, labels = (torch.from_numpy(array) for array in task.arrays())
-    net = NETWORKS[task.network](task.image_size, CLASSES)
-    draw_weights(net)
+    sized = {"image_size": task.image_size} if task.network == "alexnet" else {}
+    net = build(task.network, classes=CLASSES, **sized).train()
+    prepare(net)
     # Of PyTorch's three implementations of Adam the fastest.
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01, fused=True)
     clock, loss_sum, correct = Clock(task.steps), 0.0, 0
@@ -217,13 +220,20 @@ def pytorch(task: Task) -> None:
             clock()
 
 
-CONTENDERS: dict[str, Callable[[Task], None]] = {
-    "article": article,
-    "ours": ours,
-    "pytorch": pytorch,
-    "network": network,
-    "loader": loader,
-}
+def prepare(net: Any) -> None:
+    """Give a PyTorch network PyTorch's own BatchNorm, and the article's weights: Normal(0.01), and biases of 0."""
+    from torch import nn
+
+    for module in list(net.modules()):
+        for name, layer in list(module.named_children()):
+            if isinstance(layer, nn.BatchNorm2d):
+                setattr(module, name, nn.BatchNorm2d(layer.num_features))
+            elif isinstance(layer, nn.Conv2d | nn.Linear):
+                nn.init.normal_(layer.weight, std=0.01)
+                nn.init.zeros_(layer.bias)
+
+
+CONTENDERS: dict[str, Callable[[Task], None]] = {run.__name__: run for run in (article, ours, pytorch, network, loader)}
 
 
 def main() -> None:

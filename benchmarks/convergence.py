@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 from functools import partial
 
-from conformance.learning import COURSES, learn
+from conformance.experiments.training.courses import COURSES, learn
 from reference import get_model
-from reference.mxnet_compat import mx
+from reference.runtime.mxnet_compat import mx
 
 
 def main(seeds: int, names: list[str]) -> None:

@@ -17,16 +17,17 @@ from pathlib import Path
 
 import numpy as np
 
-from conformance.comparison import Array, largest_difference
-from conformance.engines.port import Port, Step
-from conformance.engines.port_bench import PortBench
-from conformance.engines.torch_networks import build
-from conformance.engines.torch_port import TorchPort
-from conformance.engines.training import SIDES, batch, reference_step, small_subject
-from conformance.rounding import cancelled_biases
-from conformance.specification import SPECIFICATIONS
-from conformance.subject import Subject
-from conformance.workbench import Workbench
+from conformance.contract.specification import SPECIFICATIONS
+from conformance.contract.subject import Subject
+from conformance.experiments.network import Network
+from conformance.experiments.runs import Runs
+from conformance.graphs.cancelled import cancelled_biases
+from conformance.ports.claim import PortClaim
+from conformance.ports.port import Port, Step
+from conformance.ports.step import SIDES, batch, reference_step, small_subject
+from conformance.ports.torch.networks import build
+from conformance.ports.torch.port import TorchPort
+from conformance.tensors.comparison import Array, largest_difference
 
 COLUMNS = (
     *("logits: MXNet", "PyTorch", "ONNX Runtime"),
@@ -46,7 +47,8 @@ train mode without dropout, two images (AlexNet {alexnet} pixels, VGG {vgg}, the
 then the median parameter's and the worst one's; biases that a BatchNorm cancels have none. ONNX files have no backward.
 
 The engines are about equally far from the truth, so a bound between two of them (`TORCH_LAYERS` and `ONNX_LAYERS` of
-`conformance/tolerances.py`) is a few times what one of them loses. Gradients of networks with BatchNorm are another
+`conformance/contract/tolerances.py`) is a few times what one of them loses. Gradients of networks with BatchNorm are \
+another
 matter: in float32 they are off by percents, some by tens of percents, in any engine. So training is compared in float64
 everywhere here.
 
@@ -58,44 +60,45 @@ def relative(expected: Array, actual: Array) -> float:
     return largest_difference(expected, actual)[0] / float(np.abs(expected).max())
 
 
-def ports(network: str, bench: Workbench) -> Iterator[Port | None]:
+def ports(network: str, runs: Runs) -> Iterator[Port | None]:
     """The network in PyTorch and in ONNX Runtime, with its weights; None for an engine that is not installed."""
-    yield torch_port(network, bench)
+    yield torch_port(network, runs)
     if importlib.util.find_spec("onnxruntime") is None:
         yield None
         return
-    from conformance.engines.onnx_export import network_to_onnx
-    from conformance.engines.onnx_port import OnnxPort
+    from conformance.ports.onnx.exporter import network_to_onnx
+    from conformance.ports.onnx.port import OnnxPort
 
-    yield OnnxPort(network_to_onnx(bench.new(train=False), bench.shape()))
+    yield OnnxPort(network_to_onnx(runs.network.new(train=False), runs.network.shape()))
 
 
-def torch_port(network: str, bench: Workbench) -> TorchPort:
-    """The network in PyTorch, with the bench's weights."""
+def torch_port(network: str, runs: Runs) -> TorchPort:
+    """The network in PyTorch, with the reference's weights."""
     fixed = SPECIFICATIONS[network].family in SIDES
-    port = TorchPort(build(network, **{"image_size": bench.shape()[-1]} if fixed else {}), bench.shape(), network)
-    names = PortBench(bench.subject, port, bench).names
-    port.set_weights({twin: bench.values[name] for name, twin in names.items()})
+    port = TorchPort(
+        build(network, **{"image_size": runs.network.shape()[-1]} if fixed else {}), runs.network.shape(), network
+    )
+    names = PortClaim(port, runs.network).names
+    port.set_weights({twin: runs.network.values[name] for name, twin in names.items()})
     return port
 
 
 def forward(network: str) -> list[float | None]:
     """Errors of the logits, then of the worst layer, by MXNet, PyTorch and ONNX Runtime."""
-    bench = Workbench(Subject(network))
-    wide = bench.in_float64
-    wide.values = bench.values
-    truth = {node.position: array.copy() for node, array in wide.node_outputs(wide.shape())}
-    images = bench.images(bench.shape()).asnumpy()
-    own = [(node.position, array) for node, array in bench.node_outputs(bench.shape())]
-    errors = [_errors(truth, own, bench.graph.head)]
-    for port in ports(network, bench):
+    runs = Runs(Network(Subject(network)))
+    wide = runs.in_float64
+    truth = {node.position: array.copy() for node, array in wide.node_outputs(wide.network.shape())}
+    images = runs.network.images(runs.network.shape()).asnumpy()
+    own = [(node.position, array) for node, array in runs.node_outputs(runs.network.shape())]
+    errors = [_errors(truth, own, runs.graph.head)]
+    for port in ports(network, runs):
         if port is None:
             errors.append((None, None))
             continue
-        twins = PortBench(bench.subject, port, bench).twins
+        twins = PortClaim(port, runs.network).twins
         places = {twin.position: place for place, twin in twins.items()}
         found = ((places[node.position], array) for node, array in port.layers(images))
-        errors.append(_errors(truth, found, bench.graph.head))
+        errors.append(_errors(truth, found, runs.graph.head))
     return [logits for logits, _ in errors] + [worst for _, worst in errors]
 
 
@@ -109,17 +112,17 @@ def _errors(
 
 def backward(network: str) -> list[float | None]:
     """Errors of the images' gradient, the median parameter's and the worst one's, each by MXNet and PyTorch."""
-    bench = Workbench(small_subject(network))
-    truth = reference_step(bench.in_float64)
+    runs = Runs(Network(small_subject(network)))
+    truth = reference_step(runs.in_float64)
     gc.collect()
-    port = torch_port(network, bench)
-    names = PortBench(bench.subject, port, bench).names
-    cancelled = cancelled_biases(bench.graph)
+    port = torch_port(network, runs)
+    names = PortClaim(port, runs.network).names
+    cancelled = cancelled_biases(runs.graph)
     learning = {name: twin for name, twin in names.items() if name in truth.gradients and name not in cancelled}
     own: dict[str, str] = {name: name for name in learning}
-    errors = [_step_errors(truth, reference_step(bench), own)]
+    errors = [_step_errors(truth, reference_step(runs), own)]
     gc.collect()
-    errors.append(_step_errors(truth, port.step(*batch(bench)), learning))
+    errors.append(_step_errors(truth, port.step(*batch(runs)), learning))
     return [error for column in zip(*errors, strict=True) for error in column]
 
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from time import perf_counter
 from typing import Any
 
-from conformance.specification import FORMULAS, SPECIFICATIONS
+from conformance.contract.specification import FORMULAS, SPECIFICATIONS
 from contenders import CHANNELS, CLASSES, Task, ours
 
 SIDE = 2048
@@ -37,7 +37,7 @@ def profile(task: Task, warm_up: int = 2) -> list[str]:
     """
     # The profiler tells operators apart only where the engine does not run them in bulk.
     os.environ["MXNET_EXEC_BULK_EXEC_TRAIN"] = "0"
-    from reference.mxnet_compat import mx
+    from reference.runtime.mxnet_compat import mx
 
     mx.profiler.set_config(profile_imperative=True, profile_symbolic=True, aggregate_stats=True)
     start, seconds, done = 0.0, 0.0, 0
@@ -101,7 +101,7 @@ def operations(task: Task) -> int:
 
 def matrix_product(repetitions: int = 10) -> float:
     """Return the floating-point operations a second of a large matrix product, the best of some repetitions."""
-    from reference.mxnet_compat import mx
+    from reference.runtime.mxnet_compat import mx
 
     matrix, times = mx.nd.random.normal(shape=(SIDE, SIDE)), []
     for _ in range(repetitions):

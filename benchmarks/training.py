@@ -32,8 +32,8 @@ from typing import IO
 
 import numpy as np
 
-from contenders import KINDS, Block, Task
-from reference.datasets import FashionMNIST, export, find
+from contenders import CONTENDERS, Block, Task
+from reference.data.fashion_mnist import FashionMNIST, export, find
 
 HERE = Path(__file__).parent
 BATCH_SIZES = {"alexnet": 128, "resnet50": 32}
@@ -191,7 +191,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Read the arguments; the message of a wrong one is a line, the exit code 2."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--network", choices=BATCH_SIZES, action="append", help="default: both")
-    parser.add_argument("--contenders", default=",".join(KINDS), metavar="A,B", help="default: %(default)s")
+    parser.add_argument("--contenders", default=",".join(CONTENDERS), metavar="A,B", help="default: %(default)s")
     parser.add_argument("--blocks", type=int, default=7, metavar="N", help="that count, default: 7")
     parser.add_argument("--steps", type=int, default=4, metavar="N", help="in a block, default: 4")
     parser.add_argument("--batch-size", type=int, metavar="N", help="default: 128, resnet50: 32")
@@ -202,8 +202,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     arguments.contenders = list(filter(None, arguments.contenders.split(",")))
     for kind in arguments.contenders:
-        if kind not in KINDS:
-            parser.error(f"--contenders {kind!r}: allowed are {', '.join(KINDS)}")
+        if kind not in CONTENDERS:
+            parser.error(f"--contenders {kind!r}: allowed are {', '.join(CONTENDERS)}")
     for name in ("blocks", "steps", "batch_size", "image_size", "images"):
         value = getattr(arguments, name)
         if value is not None and value < 1:

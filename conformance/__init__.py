@@ -5,8 +5,28 @@
 subjects are built and run in a worker process of their own, so that a crash or a hang fails one check by name.
 """
 
-from conformance.catalogue import CHECKS, Case, parametrize_with_checks
-from conformance.check import Check
-from conformance.subject import Subject
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from conformance.checks.catalogue import CHECKS
+    from conformance.contract.check import Check
+    from conformance.contract.subject import Subject
+    from conformance.session.cases import Case, parametrize_with_checks
 
 __all__ = ["CHECKS", "Case", "Check", "Subject", "parametrize_with_checks"]
+
+_HOME = {
+    "CHECKS": "conformance.checks.catalogue",
+    "Case": "conformance.session.cases",
+    "Check": "conformance.contract.check",
+    "Subject": "conformance.contract.subject",
+    "parametrize_with_checks": "conformance.session.cases",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: pytest imports this package in every run."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

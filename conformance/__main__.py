@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from conformance.catalogue import CHECKS
-from conformance.check import EVERY, Check
-from conformance.compare_report import add_compare_options, run_compare
-from conformance.doctor import Unusable
-from conformance.export import add_export_options, run_export
-from conformance.preflight_report import run_doctor
-from conformance.record import add_record_options, run_record
-from conformance.record_file import Unreadable
-from conformance.report_diff import add_diff_options, run_diff
-from conformance.subject import RequestError
+from conformance.checks.catalogue import CHECKS
+from conformance.contract.check import EVERY, Check
+from conformance.contract.subject import RequestError
+from conformance.machine.asking import Unusable
+from conformance.machine.doctor import run_doctor
+from conformance.ports.export import add_export_options, run_export
+from conformance.report.diff import add_diff_options, run_diff
+from conformance.report.recordings import add_compare_options, run_compare
+from conformance.tensors.recording_file import Unreadable
+from conformance.worker.record import add_record_options, run_record
 
 BEGIN, END = "<!-- checks -->\n", "<!-- /checks -->\n"
 

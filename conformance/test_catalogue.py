@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
 
-    from conformance.catalogue import Case
+    from conformance.session.cases import Case
 
 
 def test_check(case: Case, snapshot: SnapshotAssertion) -> None:

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from conformance.__main__ import catalogue_table
-from conformance.catalogue import CHECKS, FAMILIES
-from conformance.check import EVERY, Check, always
+from conformance.checks.catalogue import CHECKS, FAMILIES
+from conformance.contract.check import EVERY, Check, always
 from pages.kills import SETTINGS, Fault, read_matrix
 
 SHOWN = 6

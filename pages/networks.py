@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from conformance.specification import SPECIFICATIONS, Specification
+from conformance.contract.specification import SPECIFICATIONS, Specification
 from pages.diagram import block_diagram, network_diagram
 from pages.manifests import Manifest, read_manifest
 from pages.stages import Stage, stages
@@ -63,8 +63,8 @@ def _overview() -> str:
             "*Multiply-adds* are those of convolutions and dense layers, biases aside. *Published* is the trainable",
             "count without the convolutions' biases in ResNet and DenseNet (`conv_bias=False`), as torchvision",
             "publishes it. The *smallest image* is its side in pixels. The numbers are those of",
-            "`conformance/specification.py`; the checks of the family [parameters](../checks/parameters.md) hold every",
-            "build of a network to them and to a closed formula.",
+            "`conformance/contract/specification.py`; the checks of the family [parameters](../checks/parameters.md)",
+            "hold every build of a network to them and to a closed formula.",
             "",
         )
     )
@@ -85,9 +85,9 @@ def _page(name: str, specification: Specification, manifest: Manifest) -> Iterat
     yield from ("", "## Sources", "")
     yield f"- Stages, shapes and diagrams: `snapshots/{name}.txt`, which the check"
     yield "  [`structure.snapshot`](../checks/structure.md#structuresnapshot) compares with the network."
-    yield f"- Paper and departures: the docstring of `reference/{specification.family}.py`."
-    yield "- Parameters and multiply-adds: `conformance/specification.py`; those of the stages are counted in the"
-    yield "  snapshot, and their sums are the specification's."
+    yield f"- Paper and departures: the docstring of `reference/networks/{specification.family}.py`."
+    yield "- Parameters and multiply-adds: `conformance/contract/specification.py`; those of the stages are counted in"
+    yield "  the snapshot, and their sums are the specification's."
     yield ""
 
 

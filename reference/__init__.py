@@ -7,18 +7,19 @@ import sys
 from importlib import import_module
 
 try:
-    import_module("reference.mxnet_compat")
+    import_module("reference.runtime.mxnet_compat")
 except ImportError as error:
     # While Python locates the module of `python -m`, argv[0] is "-m": a command answers with one line.
     if sys.argv[:1] == ["-m"]:
         raise SystemExit(str(error)) from None
     raise
 
-from reference.alexnet import AlexNet, alexnet
-from reference.densenet import DenseNet, densenet121, densenet161, densenet169, densenet201
-from reference.models import get_model, list_models, try_gpu
-from reference.resnet import ResNet, resnet50, resnet101, resnet152
-from reference.vgg import VGG, vgg11, vgg13, vgg16, vgg19
+from reference.networks.alexnet import AlexNet, alexnet
+from reference.networks.densenet import DenseNet, densenet121, densenet161, densenet169, densenet201
+from reference.networks.registry import get_model, list_models
+from reference.networks.resnet import ResNet, resnet50, resnet101, resnet152
+from reference.networks.vgg import VGG, vgg11, vgg13, vgg16, vgg19
+from reference.runtime.devices import try_gpu
 
 __all__ = [
     "VGG",

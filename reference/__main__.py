@@ -10,14 +10,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from reference.commands import add_commands
-from reference.devices import keep_one_scratch_space
-from reference.metrics import Divergence
-from reference.models import get_model, list_models
-from reference.options import OneLineParser, size
-from reference.runs import Interrupted
-from reference.summary import NetworkSummary, summarize
-from reference.workers import ended_at_once
+from reference.commands.commands import add_commands
+from reference.commands.options import OneLineParser, size
+from reference.networks.registry import get_model, list_models
+from reference.networks.summary import NetworkSummary, summarize
+from reference.training.devices import keep_one_scratch_space
+from reference.training.metrics import Divergence
+from reference.training.runs import Interrupted
+from reference.training.workers import ended_at_once
 
 PIPE_WIDTH = 120
 """Columns of a table that is not shown on a terminal, whose width nobody knows."""

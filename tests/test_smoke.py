@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from benches import bench, run_check
 from conformance import CHECKS, Check, Subject
-from conformance.snapshot import RECORDED
-from conformance.workbench import Workbench
+from conformance.session.snapshots import RECORDED
 from reference import list_models
 
 pytestmark = pytest.mark.smoke
@@ -18,14 +18,13 @@ QUICK = [check for check in CHECKS if check.family in ("structure", "parameters"
 @pytest.mark.parametrize("name", list_models())
 def test_network_has_the_recorded_manifest(name: str) -> None:
     """Every network is built and traced, and is what its snapshot records."""
-    snapshot = next(check for check in CHECKS if check.id == "structure.snapshot")
-    assert (RECORDED / f"{name}.txt").read_text() == snapshot.function(Workbench(Subject(name)))
+    assert (RECORDED / f"{name}.txt").read_text() == run_check("structure.snapshot", bench(Subject(name)))
 
 
 @pytest.mark.parametrize("check", QUICK, ids=lambda check: check.id)
 def test_resnet50_passes(check: Check) -> None:
     """ResNet-50 has the structure and the counts of its specification."""
-    check.function(Workbench(Subject("resnet50")))
+    run_check(check, bench(Subject("resnet50")))
 
 
 def test_snapshots_are_those_of_the_networks() -> None:

@@ -4,35 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conformance.check import CLAIMS, Answer, Check, Problem, Refused, Vacuous, refuse
-from conformance.comparison import compare
-from conformance.matching import differences
-from conformance.measurement import Measurement, note
+from conformance.contract.check import CLAIMS, Check
+from conformance.contract.measurement import Measurement, note
+from conformance.contract.outcomes import SHOWN, Answer, Problem, Refused, Vacuous, refuse
+from conformance.graphs.matching import differences
+from conformance.tensors.comparison import compare
 
 if TYPE_CHECKING:
-    from conformance.workbench import Workbench
+    from conformance.experiments.claim import Claim
 
 SOURCE = "README, section 'Check your own implementation'"
-SHOWN = 8
 
 
-def _require_pairs(bench: Workbench) -> None:
+def _require_pairs(claim: Claim) -> None:
     """Numbers can be compared where every node has its partner only."""
-    found = differences(bench.expected, bench.graph, limit=1)
+    found = differences(claim.expected, claim.graph, limit=1)
     if found:
         refuse([Problem(f"weights cannot be matched, as the networks differ: {found[0]}", found[0].place)])
 
 
-def check_node_outputs(bench: Workbench) -> None:
+def check_node_outputs(claim: Claim) -> None:
     """Every node of the claim gives the reference's output in predict mode, at full size.
 
     Bit for bit, or within a measured bound where the claim nests its concats differently or another engine runs it.
     The first line is the first layer, in graph order, that computes something else. A port gets weights with which
     another epsilon of a BatchNorm shows, too.
     """
-    _require_pairs(bench)
-    bound, problems, compared = bench.layer_bound, list[Problem](), 0
-    for twin, expected, actual in bench.both_outputs():
+    _require_pairs(claim)
+    bound, problems, compared = claim.bound, list[Problem](), 0
+    for twin, expected, actual in claim.outputs():
         problems += compare(f"{twin}", expected, actual, *bound, place=twin.place)
         compared += 1
     if not compared:
@@ -40,18 +40,18 @@ def check_node_outputs(bench: Workbench) -> None:
     refuse(problems[:SHOWN])
 
 
-def check_predictions(bench: Workbench) -> Answer:
+def check_predictions(claim: Claim) -> Answer:
     """The claim predicts for every image what the reference predicts with the same weights.
 
     With ``--weights`` they are the user's own, and a port must have brought the same; else a port's weights are given
     to the reference. ``--images`` names a folder of images. A prediction that changes is named with its image, and the
     first layer that differs for the image that differs most.
     """
-    _require_pairs(bench)
-    found = list(bench.predictions())
+    _require_pairs(claim)
+    found = list(claim.predictions())
     if not found:
         raise Vacuous("no image was predicted")
-    (bound, provenance), changed = bench.layer_bound, [each for each in found if each.changed]
+    (bound, provenance), changed = claim.bound, [each for each in found if each.changed]
     worst = max(found, key=lambda each: each.difference)
     what = f"logits of {len(found)} images"
     note(Measurement(what, worst.difference, bound * worst.scale, provenance or "bit for bit", scale=worst.scale))
@@ -60,7 +60,7 @@ def check_predictions(bench: Workbench) -> Answer:
         f"{worst.difference:.3g}, where the largest logit is {max(each.scale for each in found):.3g}"
     )
     beyond = any(each.difference > bound * each.scale for each in found)
-    layers = [*bench.first_differing_layer(worst)] if beyond or changed or bench.brings_weights else []
+    layers = [*claim.first_differing_layer(worst)] if beyond or changed or claim.brings_weights else []
     if not (beyond or changed or layers):
         return Answer(text)
     named = [f"{each.name}: expected class {each.expected}, actual {each.actual}" for each in changed[:SHOWN]]
@@ -68,7 +68,7 @@ def check_predictions(bench: Workbench) -> Answer:
     raise Refused([*layers, f"{text}; {allowed}", *named])
 
 
-def check_training(bench: Workbench) -> None:
+def check_training(claim: Claim) -> None:
     """Three training steps of the claim give the reference's logits, gradients, statistics and parameters.
 
     Bit for bit in float32. Where the claim nests its concats differently, gradients are summed in another order:
@@ -76,8 +76,8 @@ def check_training(bench: Workbench) -> None:
     step in float64, without dropout, and is held to a measured bound, too; its gradients come from the output on, so
     the first that is named is where it starts.
     """
-    _require_pairs(bench)
-    refuse(bench.training_differences())
+    _require_pairs(claim)
+    refuse(claim.training_differences())
 
 
 FUNCTIONS = (check_node_outputs, check_predictions, check_training)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from conformance.check import NETWORKS, Check, refuse
-from conformance.measurement import Measurement, note, note_curve
-from conformance.tolerances import CONTROL_ACCURACY, LEARNED_ACCURACY, Tolerance
+from conformance.contract.check import NETWORKS, Check
+from conformance.contract.measurement import Measurement, note, note_curve
+from conformance.contract.outcomes import refuse
+from conformance.contract.tolerances import CONTROL_ACCURACY, LEARNED_ACCURACY, Tolerance
 
 if TYPE_CHECKING:
-    from conformance.subject import Subject
-    from conformance.workbench import Workbench
+    from conformance.contract.subject import Subject
+    from conformance.experiments.training.courses import Lessons
 
 
 def unless_measured(subject: Subject) -> str:
@@ -24,24 +25,24 @@ def unless_measured(subject: Subject) -> str:
 SOURCE = "benchmarks/convergence.py: each bound beside what 20 seeds gave"
 
 
-def check_learns(bench: Workbench) -> None:
+def check_learns(lessons: Lessons) -> None:
     """It learns 64 real images to the stated train accuracy in the stated number of steps.
 
     A network whose single steps are right and that does not learn has a wrong initializer, scale or mode.
     """
-    bound, lesson = LEARNED_ACCURACY[bench.subject.architecture or ""], bench.lesson(shuffled=False)
+    bound, lesson = LEARNED_ACCURACY[lessons.network.subject.architecture or ""], lessons.learn(shuffled=False)
     actual = lesson.train_accuracy
     _note("train accuracy", actual, bound, lesson.curve, least=True)
     if actual < bound.bound:
         refuse([f"train accuracy: expected at least {bound.bound} ({bound.provenance}), actual {actual:.3f}"])
 
 
-def check_negative_control(bench: Workbench) -> None:
+def check_negative_control(lessons: Lessons) -> None:
     """With shuffled labels, held-out accuracy stays at chance.
 
     Accuracy above chance from labels that say nothing means that the true labels leak into the run.
     """
-    bound, lesson = CONTROL_ACCURACY[bench.subject.architecture or ""], bench.lesson(shuffled=True)
+    bound, lesson = CONTROL_ACCURACY[lessons.network.subject.architecture or ""], lessons.learn(shuffled=True)
     actual = lesson.held_out_accuracy
     _note("held-out accuracy", actual, bound, lesson.curve, least=False)
     if actual > bound.bound:

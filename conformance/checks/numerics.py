@@ -4,38 +4,39 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conformance.check import Check, Problem, Vacuous, one_of_a_family, owner, refuse
-from conformance.comparison import compare
-from conformance.measurement import Measurement, note
-from conformance.tolerances import ACCUMULATED, DERIVATIVE, FLOAT32_LAYERS
+from conformance.contract.check import Check, one_of_a_family
+from conformance.contract.measurement import Measurement, note
+from conformance.contract.outcomes import SHOWN, Problem, Vacuous, owner, refuse
+from conformance.contract.tolerances import ACCUMULATED, DERIVATIVE, FLOAT32_LAYERS
+from conformance.tensors.comparison import compare
 
 if TYPE_CHECKING:
-    from conformance.workbench import Workbench
+    from conformance.experiments.numerics import Numerics
 
 CAST = "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/gluon/block.html#mxnet.gluon.Block.cast"
 ADD = "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/gluon/parameter.html#mxnet.gluon.Parameter.grad_req"
 DEFINITION = "definition of the gradient: central difference, error O(h**2)"
 
 
-def check_float64(bench: Workbench) -> None:
+def check_float64(numerics: Numerics) -> None:
     """Cast to float64, every operator computes in float64, and gives what float32 gives up to rounding.
 
     An operator of another type hides a cast, such as half precision inside; a layer whose values differ by more
     than float32's rounding loses precision or depends on the type. The first line names the first such layer.
     """
-    refuse(bench.other_types())
+    refuse(numerics.other_types())
     problems: list[Problem] = []
     compared = 0
-    for path, expected, actual in bench.layers_in_two_precisions():
+    for path, expected, actual in numerics.layers_in_two_precisions():
         name, bound = f"float32 against float64: {path}", FLOAT32_LAYERS
         problems += compare(name, expected, actual, bound.bound, bound.provenance, place=path)
         compared += 1
     if not compared:
         raise Vacuous("no layer was compared")
-    refuse(problems[:8])
+    refuse(problems[:SHOWN])
 
 
-def check_gradients_accumulate(bench: Workbench) -> None:
+def check_gradients_accumulate(numerics: Numerics) -> None:
     """With grad_req='add', two equal backwards give twice the gradient of one.
 
     oneDNN gives it bit for bit; MXNet's own convolution adds each sample to the sum, which rounds otherwise.
@@ -43,7 +44,7 @@ def check_gradients_accumulate(bench: Workbench) -> None:
     but the last; one that is added where it should be written grows from step to step.
     """
     problems, compared, bound = list[Problem](), 0, ACCUMULATED
-    for name, expected, actual in bench.accumulated_gradients():
+    for name, expected, actual in numerics.accumulated_gradients():
         compared += 1
         what = f"gradient of {name} after two backwards"
         problems += compare(what, expected, actual, bound.bound, bound.provenance, place=owner(name))
@@ -52,7 +53,7 @@ def check_gradients_accumulate(bench: Workbench) -> None:
     refuse(problems)
 
 
-def check_derivative(bench: Workbench) -> None:
+def check_derivative(numerics: Numerics) -> None:
     """The gradient is the derivative of the loss: backward's slope equals a finite difference in float64.
 
     All parameters move together, each along its own gradient. A gradient that is scaled, blocked or has the
@@ -60,7 +61,7 @@ def check_derivative(bench: Workbench) -> None:
     relu or a maximum that bends between its two points spoils a difference, so it must be wrong for three distances
     and two batches.
     """
-    for slope in bench.slopes():
+    for slope in numerics.slopes():
         names = list(slope.parameters)
         if not names:
             raise Vacuous("the network has no gradient")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from conformance.check import NETWORKS, Check, NotApplicable, Problem, owner, refuse
-from conformance.graph import Graph, Parameter
-from conformance.specification import Count, count
+from conformance.contract.check import NETWORKS, Check
+from conformance.contract.outcomes import NotApplicable, Problem, owner, refuse
+from conformance.contract.specification import Count, count
+from conformance.graphs.graph import Graph, Parameter
 
 if TYPE_CHECKING:
-    from conformance.workbench import Workbench
+    from conformance.experiments.architecture import Architecture
+    from conformance.experiments.network import Network
 
-SOURCE = "conformance/specification.py (each network's paper, and torchvision's published counts)"
+SOURCE = "conformance/contract/specification.py (each network's paper, and torchvision's published counts)"
 
 
 def _is_fixed(parameter: Parameter) -> bool:
@@ -33,14 +35,20 @@ def measure(graph: Graph) -> Count:
     return Count(sum(sizes.values()), sum(sizes.values()) - fixed, len(sizes), work)
 
 
-def check_counts(bench: Workbench) -> None:
+def _refuse_folded(architecture: Architecture) -> None:
+    if architecture.folded:
+        raise NotApplicable("its BatchNorms are folded into convolutions, so it has other parameters")
+
+
+def check_counts(architecture: Architecture) -> None:
     """Total, trainable and array counts equal the specification and its closed formula.
 
     A count that is off names no layer: structure.graph or structure.snapshot does. A trainable count that is
     too small means that a parameter is frozen.
     """
-    spec = bench.specification
-    actual, formula = measure(bench.graph), count(spec, classes=bench.classes)
+    _refuse_folded(architecture)
+    spec = architecture.specification
+    actual, formula = measure(architecture.graph), count(spec, classes=architecture.classes)
     problems = [
         f"{key}: expected {getattr(expected, key):,} ({source}), actual {getattr(actual, key):,}"
         for key in ("total", "trainable", "arrays")
@@ -50,14 +58,17 @@ def check_counts(bench: Workbench) -> None:
     refuse(problems)
 
 
-def check_multiply_adds(bench: Workbench) -> None:
+def check_multiply_adds(architecture: Architecture) -> None:
     """Multiply-adds of one 3x224x224 image equal the specification and its closed formula.
 
     They depend on every kernel, stride and padding before each layer, and tell a network that has the right
     weights at the wrong resolution.
     """
-    spec, actual = bench.specification, measure(bench.graph).multiply_adds
-    expected = {"specification": spec.multiply_adds, "closed formula": count(spec, classes=bench.classes).multiply_adds}
+    spec, actual = architecture.specification, measure(architecture.graph).multiply_adds
+    expected = {
+        "specification": spec.multiply_adds,
+        "closed formula": count(spec, classes=architecture.classes).multiply_adds,
+    }
     refuse(
         f"multiply-adds: expected {value:,} ({source}), actual {actual:,}"
         for source, value in expected.items()
@@ -65,13 +76,14 @@ def check_multiply_adds(bench: Workbench) -> None:
     )
 
 
-def check_published_counts(bench: Workbench) -> None:
+def check_published_counts(architecture: Architecture) -> None:
     """Without convolution biases, the trainable count is the published one.
 
     The 12 networks differ from torchvision's counts by exactly the biases of their convolutions (ResNet,
     DenseNet) or not at all (AlexNet, VGG).
     """
-    spec, graph = bench.specification, bench.graph
+    _refuse_folded(architecture)
+    spec, graph = architecture.specification, architecture.graph
     biased = spec.family in ("alexnet", "vgg")
     biases = (
         0
@@ -84,8 +96,8 @@ def check_published_counts(bench: Workbench) -> None:
         )
     )
     found = {"less its convolution biases": measure(graph).trainable - biases}
-    if not biased and bench.subject.kind == "reference":
-        found["built with conv_bias=False"] = measure(bench.graph_of(conv_bias=False)).trainable
+    if not biased and architecture.without_biases is not None:
+        found["built with conv_bias=False"] = measure(architecture.without_biases()).trainable
     refuse(
         f"{how}: expected {spec.published:,} parameters, actual {value:,}"
         for how, value in found.items()
@@ -93,14 +105,14 @@ def check_published_counts(bench: Workbench) -> None:
     )
 
 
-def check_initialization(bench: Workbench) -> None:
+def check_initialization(network: Network) -> None:
     """A parameter starts as the initializer that `initialize` is given says, unless it has one of its own.
 
     Given a constant, every such parameter is that constant. A block that sets its own start, whatever it is asked
     for, trains otherwise than its user's recipe says.
     """
     start = 0.25
-    found = bench.initialized(start)
+    found = network.initialized(start)
     if not found:
         raise NotApplicable("every parameter has an initializer of its own")
     refuse(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conformance.check import CLAIMS, Check, Problem, owner, refuse
-from conformance.manifest import manifest
-from conformance.matching import differences, pair_parameters
+from conformance.contract.check import CLAIMS, Check
+from conformance.contract.outcomes import Problem, owner, refuse
+from conformance.graphs.manifest import manifest
+from conformance.graphs.matching import differences, pair_parameters
 
 if TYPE_CHECKING:
-    from conformance.workbench import Workbench
+    from conformance.experiments.claim import Claim
+    from conformance.experiments.network import Network
 
 
-def check_snapshot(bench: Workbench) -> str:
+def check_snapshot(network: Network) -> str:
     """The network's manifest equals its snapshot.
 
     The snapshot is the reviewed record of every operator in order, its attributes, its output shape at two
@@ -20,25 +22,28 @@ def check_snapshot(bench: Workbench) -> str:
     ``--family structure --snapshot-update`` and review the diff; else the first line that differs names the
     layer to mend.
     """
-    return manifest(bench.subject.name, bench.graph, bench.shape(), bench.other_graph, bench.manifest_other_shape)
+    shape = network.shape(2, other=True)
+    if network.subject.specification is not None:
+        shape = (shape[0], 1, *shape[2:])  # another number of channels, too
+    return manifest(network.subject.name, network.graph, network.shape(), network.graph_at(shape), shape)
 
 
-def check_graph(bench: Workbench) -> None:
+def check_graph(claim: Claim) -> None:
     """The claim's canonical graph is the reference's.
 
     Names, class layout and the order of calls do not matter; operators, attributes and wiring do. The first
     line names the first operator that differs, in graph order: mend it there.
     """
-    refuse(differences(bench.expected, bench.graph))
+    refuse(differences(claim.expected, claim.graph))
 
 
-def check_parameter_settings(bench: Workbench) -> None:
+def check_parameter_settings(network: Network) -> None:
     """The claim's parameters have the reference's shapes, types, initializers and training settings.
 
     A parameter that is frozen, of another type or scaled in its learning rate computes the same today and
     trains differently. Parameters are matched through the operators that read them.
     """
-    expected, actual = bench.reference.graph, bench.graph
+    expected, actual = network.original.graph, network.graph
     pairs = pair_parameters(expected, actual)
     problems: list[str] = []
     for name, twin in pairs.items():

@@ -1,7 +1,7 @@
 """The training loop on the subject: what every epoch of it sees, does and reports.
 
 The loop, the reference's or the user's own, is run for two epochs on 20 images, which fill two batches and a half, and
-12 test images, and is watched from outside: see ``conformance/rehearsal.py``.
+12 test images, and is watched from outside: see ``conformance/experiments/training/recorder.py``.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from conformance.check import Check, NotApplicable, Vacuous, refuse, unless_representative
-from conformance.comparison import Array
-from conformance.measurement import Measurement, note
-from conformance.tolerances import FITTED_RATE, REPORTED_LOSS
+from conformance.contract.check import Check, unless_representative
+from conformance.contract.measurement import Measurement, note
+from conformance.contract.outcomes import SHOWN, NotApplicable, Vacuous, refuse
+from conformance.contract.tolerances import FITTED_RATE, REPORTED_LOSS
+from conformance.tensors.comparison import Array
 
 if TYPE_CHECKING:
-    from conformance.rehearsal import Epoch, Forward, Run
-    from conformance.schooling import Rehearsal
-    from conformance.workbench import Workbench
+    from conformance.experiments.training.recorder import Epoch, Forward, Run
+    from conformance.experiments.training.rehearsal import Rehearsal, Rehearsals
 
-SOURCE = "the docstring of reference/training.py"
+SOURCE = "the docstring of reference/training/loop.py"
 OPTIMIZERS = "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/optimizer/index.html"
 DATA_LOADER = "https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/gluon/data/index.html"
 
 
-def _rehearsal(bench: Workbench) -> Rehearsal:
-    """The bench's rehearsal, if it trained at all."""
-    rehearsal = bench.rehearsal
+def _rehearsal(rehearsals: Rehearsals) -> Rehearsal:
+    """The rehearsal, if the loop trained at all."""
+    rehearsal = rehearsals.rehearsal
     if not any(epoch.steps for epoch in rehearsal.run.epochs):
         raise Vacuous("the loop made no step that autograd recorded")
     if (actual := len(rehearsal.run.epochs)) != rehearsal.epochs:
@@ -54,26 +54,26 @@ def _wrong_modes(epoch: Epoch, forwards: Sequence[Forward], *, train: bool) -> I
             yield f"epoch {epoch.number}, {what}: expected {modes[not train]}, actual {modes[train]}"
 
 
-def check_train_images(bench: Workbench) -> None:
+def check_train_images(rehearsals: Rehearsals) -> None:
     """The steps of an epoch see every training image exactly once, in train mode, and no other image.
 
     A last batch that is dropped loses the same images or others in every epoch; one seen twice counts double; a
     test image among them makes the test accuracy worthless.
     """
-    rehearsal, problems = _rehearsal(bench), list[str]()
+    rehearsal, problems = _rehearsal(rehearsals), list[str]()
     for epoch in rehearsal.run.epochs:
         problems += _wrong_counts(f"epoch {epoch.number}, training", rehearsal.train, epoch.order, rehearsal)
         problems += _wrong_modes(epoch, epoch.steps, train=True)
-    refuse(problems[:8])
+    refuse(problems[:SHOWN])
 
 
-def check_test_images(bench: Workbench) -> None:
+def check_test_images(rehearsals: Rehearsals) -> None:
     """After the steps of an epoch every test image is predicted exactly once, in predict mode, and nothing moves.
 
     In train mode dropout and the batch's own statistics would decide about the accuracy. Training images among
     them tell what was learned by heart.
     """
-    rehearsal, problems = _rehearsal(bench), list[str]()
+    rehearsal, problems = _rehearsal(rehearsals), list[str]()
     if rehearsal.may_lack and not any(epoch.predictions for epoch in rehearsal.run.epochs):
         raise NotApplicable("the loop evaluates nothing")
     for epoch in rehearsal.run.epochs:
@@ -83,7 +83,7 @@ def check_test_images(bench: Workbench) -> None:
         for number, forward in enumerate(epoch.predictions, 1):
             if forward.state != epoch.last_state:
                 problems += _moved(rehearsal, epoch, number, forward)
-    refuse(problems[:8])
+    refuse(problems[:SHOWN])
 
 
 def _moved(rehearsal: Rehearsal, epoch: Epoch, number: int, forward: Forward) -> Iterator[str]:
@@ -94,13 +94,13 @@ def _moved(rehearsal: Rehearsal, epoch: Epoch, number: int, forward: Forward) ->
             yield f"epoch {epoch.number}, test batch {number}: {name} is not what it is at the end of the epoch"
 
 
-def check_order(bench: Workbench) -> None:
+def check_order(rehearsals: Rehearsals) -> None:
     """Every epoch has another order of images, and the seed alone decides about it and about the weights.
 
     Batches that never change mix less noise into the gradient, and images sorted by class spoil it. A run that its
     seed does not repeat cannot be examined, nor continued as it was.
     """
-    rehearsal = _rehearsal(bench)
+    rehearsal = _rehearsal(rehearsals)
     first, second = (epoch.order for epoch in rehearsal.run.epochs)
     once, again, other = (run.epochs[0] for run in (rehearsal.once, rehearsal.again, rehearsal.other_seed))
     problems = []
@@ -114,7 +114,7 @@ def check_order(bench: Workbench) -> None:
     if once.order != again.order:
         problems.append(f"the same seed: expected the order {once.order}, actual {again.order}")
     problems += _differing("the same seed", rehearsal.once, rehearsal.again)
-    refuse(problems[:8])
+    refuse(problems[:SHOWN])
 
 
 def _differing(where: str, expected: Run, actual: Run) -> Iterator[str]:
@@ -124,23 +124,23 @@ def _differing(where: str, expected: Run, actual: Run) -> Iterator[str]:
     yield from (f"{where}: {name} differs after epoch 1" for name in names)
 
 
-def check_loader_workers(bench: Workbench) -> None:
+def check_loader_workers(rehearsals: Rehearsals) -> None:
     """The same seed gives the same run, whether no process, one or four load the images.
 
     A DataLoader that shuffles draws from NumPy's own generator, which a loop must seed. What workers load lies in
     shared memory and arrives in its order; a loop copies it to the network's device.
     """
-    rehearsal, loaded, problems = _rehearsal(bench), bench.loaded, list[str]()
+    rehearsal, loaded, problems = _rehearsal(rehearsals), rehearsals.loaded, list[str]()
     for workers, run in loaded.items():
         where, order, expected = f"{workers} workers", run.epochs[0].order, loaded[0].epochs[0].order
         problems += _wrong_counts(where, rehearsal.train, order, rehearsal)
         if order != expected:
             problems.append(f"{where}: expected the order {expected}, actual {order}")
         problems += _differing(where, loaded[0], run)
-    refuse(problems[:8])
+    refuse(problems[:SHOWN])
 
 
-def check_updates(bench: Workbench, variant: str) -> None:
+def check_updates(rehearsals: Rehearsals, variant: str) -> None:
     """Every step is the optimizer's rule applied to the mean gradient of its own images.
 
     With SGD ``update = momentum * update before - rate * gradient / images``, with Adam its paper's algorithm 1; the
@@ -149,9 +149,9 @@ def check_updates(bench: Workbench, variant: str) -> None:
     else, gradients that were not cleared, a step lost or made twice, labels of other images, an optimizer without
     its settings, or dropout that does not follow from the seed, the epoch and the step.
     """
-    steps = _rehearsal(bench).steps
+    steps = _rehearsal(rehearsals).steps
     if variant == "adam":
-        steps = bench.adam_steps
+        steps = rehearsals.adam_steps
     for measurement in (measurement for step in steps for measurement in step.measurements):
         note(measurement)
     blind = [step.label for step in steps if not step.compared and not step.problems]
@@ -160,13 +160,13 @@ def check_updates(bench: Workbench, variant: str) -> None:
         raise Vacuous(f"{blind[0]}: no parameter moved enough to be told from rounding")
 
 
-def check_learning_rate(bench: Workbench) -> None:
+def check_learning_rate(rehearsals: Rehearsals) -> None:
     """The learning rate of every epoch is the schedule's: the one reported and the one that moved the parameters.
 
     A rate set after the epoch's first step, or counted from 0 where the schedule counts from 1, is an epoch early
     or late.
     """
-    rehearsal, problems = _rehearsal(bench), list[str]()
+    rehearsal, problems = _rehearsal(rehearsals), list[str]()
     for epoch in rehearsal.run.epochs:
         for name, stated in (("epoch", epoch.number), ("learning_rate", epoch.stated_rate)):
             reported = epoch.reported(name)
@@ -181,16 +181,16 @@ def check_learning_rate(bench: Workbench) -> None:
                 f"{step.label}: expected learning rate {expected:g}, actual {step.rate:.4g} (fitted to the update); "
                 f"allowed {allowed:.3g} ({FITTED_RATE.provenance})"
             )
-    refuse(problems[:8])
+    refuse(problems[:SHOWN])
 
 
-def check_metrics(bench: Workbench) -> None:
+def check_metrics(rehearsals: Rehearsals) -> None:
     """The reported loss and accuracies are those of the logits and the true labels, over the images of the epoch.
 
     Computed again in NumPy float64 from every logit that the network gave. A mean of batch means counts a smaller
     batch too much; a number that is right for the last batch only looks right when all batches are alike.
     """
-    rehearsal, problems, told = _rehearsal(bench), list[str](), list[bool]()
+    rehearsal, problems, told = _rehearsal(rehearsals), list[str](), list[bool]()
     for epoch in rehearsal.run.epochs:
         for what, forwards, names in (
             ("training", epoch.steps, ("loss", "train_accuracy")),

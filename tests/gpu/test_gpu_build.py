@@ -16,9 +16,9 @@ import pytest
 
 import conformance
 import stub_gpu
-from conformance.libraries import mxnet_library
-from conformance.machine_code import MachineCode, read_machine_code
-from conformance.specification import REPRESENTATIVES
+from conformance.contract.specification import REPRESENTATIVES
+from conformance.machine.libraries import mxnet_library
+from conformance.machine.machine_code import MachineCode, read_machine_code
 
 REAL = MachineCode(((5, 0), (6, 0), (7, 0), (8, 0), (8, 6)))
 SCHEMA = json.loads((Path(conformance.__file__).parent / "doctor.schema.json").read_text())
@@ -37,7 +37,7 @@ print((mx.nd.ones((2, 3)).sum() * 7).asscalar())
 """
 COMPILE = """
 import ctypes, runpy
-runpy.run_path("reference/cuda.py")["preload"]()
+runpy.run_path("reference/runtime/cuda.py")["preload"]()
 nvrtc, program, size = ctypes.CDLL("libnvrtc.so.11.2"), ctypes.c_void_p(), ctypes.c_size_t()
 source = b'extern "C" __global__ void twice(float* x) { x[threadIdx.x] *= 2; }'
 assert 0 == nvrtc.nvrtcCreateProgram(ctypes.byref(program), source, b"twice.cu", 0, None, None)

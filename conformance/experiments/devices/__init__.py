@@ -1,0 +1,1 @@
+"""One network on two devices: operator by operator, and whole runs."""

@@ -1,0 +1,1 @@
+"""One network trained: short courses, and any loop watched at work."""

@@ -1,0 +1,1 @@
+"""What this machine has for the catalogue: MXNet's build, libraries, driver and devices."""

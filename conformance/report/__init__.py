@@ -1,0 +1,1 @@
+"""A run as data, as a page, and beside an earlier run."""

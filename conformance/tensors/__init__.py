@@ -1,0 +1,1 @@
+"""Tensors made, compared, summarized and kept."""

@@ -1,0 +1,1 @@
+"""What everything stands on: MXNet and its libraries, files written whole, arguments checked."""
