@@ -13,7 +13,7 @@ from pages.diagram import block_diagram, network_diagram
 from pages.manifests import Manifest, read_manifest
 from pages.stages import Stage, stages
 
-REFERENCE = Path(__file__).parents[1] / "reference"
+REFERENCE = Path(__file__).parents[1] / "reference" / "networks"
 RULER = re.compile(r"=+( +=+)*")
 
 
