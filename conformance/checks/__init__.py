@@ -7,5 +7,7 @@
 - behaviour: gradients, running statistics, dropout, batches, seeds.
 - numerics: precision, accumulated gradients, gradients that are derivatives.
 - files: parameters and exported networks survive the disk; damaged files are refused.
+- training: the training loop, the reference's or the user's, does to the network what it says.
 - convergence: the network learns real images, and does not learn what cannot be learned.
+- device: a GPU computes what the CPU computes.
 """
