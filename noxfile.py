@@ -81,7 +81,9 @@ def faults(session: nox.Session) -> None:
     """Run the corpus of faults and write docs/kill-matrix.md; a part of it: `nox -s faults -- --only wiring`."""
     session.install("-e", ".[cpu]")
     write = () if "--only" in session.posargs else ("--write", "docs/kill-matrix.md")
-    session.run("python", "tests/faults/kill_matrix.py", "--processes", CORES, *write, *session.posargs, env=ONE_THREAD)
+    environment = {**ONE_THREAD, "PYTHONPATH": "tests/support"}
+    command = ("python", "tests/faults/kill_matrix.py", "--processes", CORES)
+    session.run(*command, *write, *session.posargs, env=environment)
 
 
 @nox.session(python=MAIN_PYTHON)

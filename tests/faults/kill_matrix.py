@@ -1,6 +1,6 @@
 """Run the corpus of faults through the catalogue, and write down which checks caught which fault.
 
-``python tests/faults/kill_matrix.py [--processes N] [--only TEXT] [--write FILE]`` prints a line a fault. It ends with
+``PYTHONPATH=tests/support python tests/faults/kill_matrix.py [--processes N] [--only TEXT] [--write FILE]`` prints a line a fault. It ends with
 exit code 1 where a fault survives as a claim or too few of their places are named.
 """
 

@@ -21,7 +21,7 @@ from conformance.machine.libraries import mxnet_library
 from conformance.machine.machine_code import MachineCode, read_machine_code
 
 REAL = MachineCode(((5, 0), (6, 0), (7, 0), (8, 0), (8, 6)))
-SCHEMA = json.loads((Path(conformance.__file__).parent / "doctor.schema.json").read_text())
+SCHEMA = json.loads((Path(conformance.__file__).parent / "machine" / "doctor.schema.json").read_text())
 NO_GPU = "python -m conformance doctor: no GPU: the NVIDIA driver shows no device: "
 NO_DRIVER = (
     "python -m conformance doctor: no NVIDIA driver: this MXNet build needs libcuda.so.1, which the driver brings: "
