@@ -1,7 +1,8 @@
 """Run the corpus of faults through the catalogue, and write down which checks caught which fault.
 
-``PYTHONPATH=tests/support python tests/faults/kill_matrix.py [--processes N] [--only TEXT] [--write FILE]`` prints a line a fault. It ends with
-exit code 1 where a fault survives as a claim or too few of their places are named.
+``python tests/faults/kill_matrix.py [--processes N] [--only TEXT] [--write FILE]``, with ``tests/support`` on
+PYTHONPATH, prints a line a fault. It ends with exit code 1 where a fault survives as a claim or too few of their places
+are named.
 """
 
 from __future__ import annotations
