@@ -26,7 +26,7 @@ def port_claim_of(network: Network) -> PortClaim | None:
         return None
     with network.stage("reading the port"):
         original = replace(subject.original, weights=subject.weights)
-        reference = Network(original, network.ctx.device_type, network.stage, network.number)
+        reference = Network(original, network.place, network.stage, network.number)
         port = _module(network) if subject.onnx_file is None else _file(subject.onnx_file, reference.shape()[-1])
         if port is None:
             return None
