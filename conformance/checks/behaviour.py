@@ -17,6 +17,7 @@ from conformance.tensors.comparison import Array, compare, largest_difference
 from conformance.tensors.label import Label
 
 if TYPE_CHECKING:
+    from conformance.experiments.architecture import Architecture
     from conformance.experiments.behaviour import Behaviour, Statistics
     from conformance.experiments.divergence import Divergence
     from conformance.experiments.network import Network
@@ -158,14 +159,14 @@ def check_batch_independence(behaviour: Behaviour, divergence: Divergence) -> No
     refuse(problems)
 
 
-def check_classes_and_channels(network: Network) -> None:
+def check_classes_and_channels(network: Network, architecture: Architecture) -> None:
     """``classes`` sets the number of logits, and any number of image channels is accepted.
 
     Shown by shape inference with 7 classes and with 1 and 5 channels: nothing else may change.
     """
+    _ = architecture.specification  # a network without one is not built with `classes`
     problems = []
     for classes, channels in ((7, 3), (10, 1), (10, 5)):
-        _ = network.specification
         side = network.shape(train=True)[-1]
         graph = network.graph_at((2, channels, side, side), classes=classes)
         shape, weight = graph.nodes[graph.head].shape, next(iter(graph.parameters.values())).shape

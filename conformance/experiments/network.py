@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conformance.contract.outcomes import NotApplicable
-from conformance.contract.specification import Specification
 from conformance.contract.subject import RequestError
 from conformance.experiments.importing import imported
 from conformance.graphs.graph import Graph
@@ -105,17 +103,6 @@ class Network:
     def ctx(self) -> Any:
         """The device, as MXNet's context."""
         return context(self.place)
-
-    @property
-    def specification(self) -> Specification:
-        """The facts of the network the subject is, or claims to be.
-
-        Raises:
-            NotApplicable: If there are none.
-        """
-        if self.subject.specification is None:
-            raise NotApplicable("the network that it claims to be has no specification")
-        return self.subject.specification
 
     def seed(self, step: int) -> None:
         """Seed MXNet's own random numbers before a training step or a run."""

@@ -131,12 +131,10 @@ class Case:
 
     def message(self, result: Result) -> str:
         """Say what failed, how, why it matters, and how to repeat just this."""
-        starts = [f"  first diverging layer: {result.place}"] if result.place not in result.text else []
         return "\n".join(
             (
                 f"{self.head}: {result.outcome}",
-                *(f"  {line}" for line in result.text.splitlines()),
-                *starts,
+                *(f"  {line}" for line in [*result.text.splitlines(), *_start(result)]),
                 "",
                 f"expected: {self.check.title}",
                 self.check.remedy,
@@ -154,12 +152,16 @@ class Case:
         return f'pytest --pyargs "{test}" {shown(self.subject, POOL.settings)}'
 
 
+def _start(result: Result) -> list[str]:
+    """The line that says where a failure starts, where its text does not say so by itself."""
+    return [f"first diverging layer: {result.place}"] if result.place not in result.text else []
+
+
 def _first_line(result: Result) -> str:
     """A failure in one line: where it starts, or else the first thing that is wrong."""
     lines = result.text.splitlines()
     starts = [line for line in lines if "first diverging layer" in line]
-    place = [f"first diverging layer: {result.place}"] if result.place not in result.text else []
-    return [*starts, *place, *lines, ""][0].strip()
+    return [*starts, *_start(result), *lines, ""][0].strip()
 
 
 def case_of(nodeid: str, known: Mapping[str, Case]) -> Case | None:

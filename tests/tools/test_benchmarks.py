@@ -125,7 +125,7 @@ def test_operations_follow_from_the_specification() -> None:
 @pytest.mark.parametrize(("network", "norms"), [("alexnet", 0), ("resnet50", 53)])
 def test_pytorch_trains_the_same_network(network: str, norms: int) -> None:
     """PyTorch's network is prepared with PyTorch's own BatchNorm and the article's weights, and takes a step."""
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="the extra torch brings it, which the session tests has not")
     from conformance.ports.torch.networks import build
 
     net = build(network, classes=10)
